@@ -1,0 +1,22 @@
+"""The midtread file: one self-describing wrapper for every codec's bytes, hardened against hostile ones.
+
+`reader.Reader` is the only door for outside bytes; `file` holds the layout (docs/formats/container.md).
+"""
+
+from midtread.container.file import MAGIC, VERSION, Chunk, File, Header, Tag, is_midtread, read, read_header, write
+from midtread.container.reader import Reader, varint
+
+__all__ = [
+    "MAGIC",
+    "VERSION",
+    "Chunk",
+    "File",
+    "Header",
+    "Reader",
+    "Tag",
+    "is_midtread",
+    "read",
+    "read_header",
+    "varint",
+    "write",
+]

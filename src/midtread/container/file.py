@@ -1,0 +1,154 @@
+"""Layout of a midtread file, version 1, little-endian (docs/formats/container.md).
+
+    header   89 4D 54 │ u8 version │ text codec │ u8 dtype << 4 │ ndim │ varint shape[ndim] │ varint chunks │ u32 CRC
+    chunk    u8 tag │ varint length │ length bytes │ u32 CRC              (as often as the header says, then the end)
+
+Each CRC-32 covers everything of its part before it, so a flipped byte anywhere is refused. A picture costs 23 bytes
+and the codec's name. Chunks with a tag below 128 must be understood; a reader skips unknown ones from 128 on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from midtread.container.reader import Reader, varint
+from midtread.errors import BitstreamError, UsageError
+from midtread.spec import Limits
+
+MAGIC = b"\x89MT"  # the high bit shows a 7-bit transfer, as in PNG
+VERSION = 1
+
+# The place in this list is what files hold: append only.
+DTYPES = (
+    "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
+    "float16", "float32", "float64", "bfloat16", "bool",
+)  # fmt: skip
+
+
+class Tag(IntEnum):
+    """What a chunk holds. Below 128: a decoder must understand it."""
+
+    PAYLOAD = 0  # the codec's own bytes
+    PARAMETERS = 1  # what the codec's decoder needs beside the payload; the codec defines it
+    ICC = 128  # ICC profile of the picture
+    EXIF = 129  # Exif block (TIFF structure), orientation already applied
+    XMP = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a file with its own checksum."""
+
+    tag: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What every file says before any of its chunks."""
+
+    codec: str
+    dtype: str
+    shape: tuple[int, ...]
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A midtread file: which codec made it, the array it stands for, and its chunks."""
+
+    codec: str
+    dtype: str
+    shape: tuple[int, ...]
+    chunks: tuple[Chunk, ...]
+
+    def find(self, tag: int) -> bytes | None:
+        """The first chunk with `tag`."""
+        return next((chunk.data for chunk in self.chunks if chunk.tag == tag), None)
+
+    def need(self, tag: Tag) -> bytes:
+        """The first chunk with `tag`. Raises BitstreamError when there is none."""
+        data = self.find(tag)
+        if data is None:
+            raise BitstreamError(f"this {self.codec} file has no {tag.name.lower()} chunk")
+        return data
+
+
+def is_midtread(data: bytes) -> bool:
+    """Whether the first bytes are a midtread file's, of any version."""
+    return bytes(data[: len(MAGIC)]) == MAGIC
+
+
+def write(file: File) -> bytes:
+    """The bytes of `file`. Raises UsageError when something in it has no place in the layout."""
+    if file.dtype not in DTYPES:
+        raise UsageError(f"a midtread file holds {', '.join(DTYPES)}; got {file.dtype}")
+    name_fits = 0 < len(file.codec) < 64 and file.codec.isascii() and file.codec.isprintable()
+    if len(file.shape) > 15 or not name_fits:
+        raise UsageError(f"codec name {file.codec!r} or rank {len(file.shape)} does not fit a midtread file's header")
+    if not all(0 <= size < 2**63 for size in file.shape):
+        raise UsageError(f"shape {list(file.shape)} does not fit a midtread file's header; sizes are 0 to 2**63 - 1")
+    for chunk in file.chunks:
+        if not 0 <= chunk.tag < 256 or (chunk.tag < 128 and chunk.tag not in Tag.__members__.values()):
+            raise UsageError(f"chunk tag {chunk.tag} is neither one of {[int(tag) for tag in Tag]} nor 131 to 255")
+    header = MAGIC + bytes([VERSION, len(file.codec)]) + file.codec.encode("ascii")
+    header += bytes([DTYPES.index(file.dtype) << 4 | len(file.shape)])
+    header += b"".join(map(varint, file.shape)) + varint(len(file.chunks))
+    parts = [header + _crc(header)]
+    for chunk in file.chunks:
+        head = bytes([chunk.tag]) + varint(len(chunk.data))
+        parts += [head, chunk.data, _crc(chunk.data, zlib.crc32(head))]
+    return b"".join(parts)
+
+
+def read_header(data: bytes, limits: Limits = Limits()) -> Header:
+    """The header alone; chunks are neither read nor checked. Raises BitstreamError, LimitError."""
+    return _read_header(Reader(data), limits)
+
+
+def read(data: bytes, limits: Limits = Limits()) -> File:
+    """Parse and verify a whole file. Raises BitstreamError (damage), TruncatedError, LimitError."""
+    reader = Reader(data)
+    header = _read_header(reader, limits)
+    chunks = []
+    for index in range(header.chunks):
+        start, what = reader.offset, f"chunk {index} of {header.chunks}"
+        tag = reader.uint(1, f"{what}: tag", at_most=255)
+        length = reader.varint(f"{what}: length", at_most=2**48)
+        body = reader.take(length, what)
+        reader.checksum(start, what)
+        if tag < 128 and tag not in Tag.__members__.values():
+            raise BitstreamError(f"{what} has tag {tag}, which this version of midtread does not know; update midtread")
+        chunks.append(Chunk(tag, bytes(body)))
+    reader.end(f"this {header.codec} file")
+    return File(header.codec, header.dtype, header.shape, tuple(chunks))
+
+
+def _read_header(reader: Reader, limits: Limits) -> Header:
+    if bytes(reader.take(len(MAGIC), "magic")) != MAGIC:
+        raise BitstreamError("these bytes are not a midtread file: the first three are not 89 4D 54")
+    version = reader.uint(1, "version", at_most=255)
+    if version != VERSION:
+        raise BitstreamError(f"this is a midtread file of version {version}, this midtread reads version {VERSION}")
+    codec = reader.text("codec name", at_most=63)
+    kind = reader.uint(1, "dtype and rank", at_most=255)
+    if kind >> 4 >= len(DTYPES):
+        raise BitstreamError(f"dtype number {kind >> 4} means nothing in version {VERSION}")
+    shape = tuple(reader.varint(f"shape[{axis}]", at_most=2**63) for axis in range(kind & 15))
+    chunks = reader.varint("number of chunks", at_most=limits.max_chunks)
+    reader.checksum(0, "the header")  # before the limit: a damaged size is damage, not a big picture
+    limits.check_shape(shape, f"this {codec} file")
+    return Header(codec, DTYPES[kind >> 4], shape, chunks)
+
+
+def _crc(data: bytes, start: int = 0) -> bytes:
+    return zlib.crc32(data, start).to_bytes(4, "little")
+
+
+def shape_and_dtype(x: np.ndarray) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype as a header holds them."""
+    return tuple(int(size) for size in x.shape), x.dtype.name

@@ -1,0 +1,242 @@
+"""What a codec is, what a metric is, and the few facts about pictures that every room shares.
+
+A picture is a C-contiguous array, gray [H, W] or interleaved [H, W, C] with C = 2 (gray + alpha), 3 (RGB) or
+4 (RGBA, straight alpha). uint8 and uint16 samples use their full scale (white = 255 or 65535); float samples are
+linear or display values as the file had them, white = 1.0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from midtread.errors import LimitError, MissingError, UnknownNameError, UsageError
+from midtread.registry import CODECS, nearest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """How much outside bytes may ask for. Checked before anything is allocated; raise them to open bigger files."""
+
+    max_elements: int = 2**29  # samples of one array: 536 million, a 178-megapixel RGB picture
+    max_chunks: int = 2**20
+    max_nesting: int = 8
+
+    def check_shape(self, shape: tuple[int, ...], what: str) -> None:
+        """Raise LimitError when an array of `shape` has more elements than allowed."""
+        elements = 1
+        for size in shape:
+            elements *= size
+        if elements > self.max_elements:
+            text = " x ".join(map(str, shape))
+            raise LimitError(
+                f"{what} claims {text} = {elements} samples, more than the {self.max_elements} allowed; "
+                "pass limits=Limits(max_elements=...) or --max-elements to allow more"
+            )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Knob:
+    """The option of a codec that trades size for quality."""
+
+    option: str  # name of the codec's field
+    low: float
+    high: float
+    finer: Literal["up", "down"]  # which way the quality (and the size) rises
+    integer: bool = False
+    meaning: str = ""  # one line, with the unit
+    log: bool = False  # a step or distance: equal ratios, not equal differences, are equal steps of quality
+
+    def at(self, quality: float) -> float:
+        """The value at `quality` in [0, 1], 0 the coarsest end and 1 the finest."""
+        low, high = (self.low, self.high) if self.finer == "up" else (self.high, self.low)
+        value = low * (high / low) ** quality if self.log else low + (high - low) * quality
+        return float(round(value)) if self.integer else float(value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Accepts:
+    """Which arrays a codec takes: names of dtypes and numbers of channels (1 stands for gray [H, W])."""
+
+    dtypes: tuple[str, ...] = ("uint8",)
+    channels: tuple[int, ...] = (1, 3)
+    but_not: tuple[tuple[str, int], ...] = ()  # pairs of the two that do not go together
+
+
+class Codec(ABC):
+    """An array in, a complete file out, and back; subclasses are frozen dataclasses whose fields are the options.
+
+    `encode` returns a whole self-describing file: the native format of `native`, or a midtread container. `decode`
+    needs those bytes only, never the options. Both leave their argument untouched, keep no state, and may be called
+    from several threads.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]  # one line for `midtread list`
+    family: ClassVar[str] = "conventional"
+    accepts: ClassVar[Accepts] = Accepts()
+    knob: ClassVar[Knob | None] = None
+    native: ClassVar[str | None] = None  # name of the native format in `midtread.media`; None: a midtread file
+    needs: ClassVar[tuple[tuple[str, str], ...]] = ()  # (module, install line) beyond the base install
+
+    @abstractmethod
+    def encode(self, x: np.ndarray) -> bytes:
+        """Compress a picture. Raises UsageError for an array this codec does not take."""
+
+    @abstractmethod
+    def decode(self, data: bytes) -> np.ndarray:
+        """Decompress what `encode` of this class wrote. Raises BitstreamError or LimitError."""
+
+    @classmethod
+    def backend(cls) -> str:
+        """Library and version that does the work, as in 'libwebp 1.6.0'."""
+        return "midtread"
+
+    @property
+    def lossless(self) -> bool:
+        """Whether decode(encode(x)) equals x with these options."""
+        return False
+
+    @property
+    def chroma(self) -> str:
+        """Chroma format with these options: '4:4:4', '4:2:0', ..."""
+        return "4:4:4"
+
+    def check(self, x: np.ndarray) -> np.ndarray:
+        """Return `x` contiguous and in native byte order, or raise UsageError that says what is wrong with it."""
+        return check_picture(x, f"codec {self.name!r}", self.accepts)
+
+
+def missing(needs: tuple[tuple[str, str], ...]) -> str | None:
+    """The install line of the first of `needs` (module, install line) that is not installed here, or None."""
+    for module, line in needs:
+        if importlib.util.find_spec(module) is None:
+            return line
+    return None
+
+
+def open_codec(name: str, /, **options: Any) -> Codec:
+    """A codec by name, its options checked.
+
+    Raises:
+        UnknownNameError: no such codec or option; the message names the nearest.
+        MissingError: the codec is known but its backend is not installed.
+        UsageError: an option has a value it cannot take.
+    """
+    cls: type[Codec] = CODECS.get(name)
+    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for option in options:
+        if option not in known:
+            takes = nearest(option, known) if known else "; it takes none"
+            raise UnknownNameError(f"codec {name!r} has no option {option!r}{takes}")
+    if line := missing(cls.needs):
+        raise MissingError(f"codec {name!r} is not installed here; install it with: {line}")
+    return cls(**options)
+
+
+def check_choice(codec: str, option: str, value: object, allowed: tuple[Any, ...]) -> None:
+    """Raise UsageError when `value` is not one of `allowed`."""
+    if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
+        raise UsageError(f"codec {codec!r}: {option}={value!r}; it takes {', '.join(map(repr, allowed))}")
+
+
+def check_range(codec: str, option: str, value: object, low: float, high: float, *, integer: bool = False) -> None:
+    """Raise UsageError when `value` is not a number in [low, high] (NaN is not)."""
+    kind = int if integer else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        what = "a whole number" if integer else "a number"
+        raise UsageError(f"codec {codec!r}: {option}={value!r}; it takes {what} from {low:g} to {high:g}")
+
+
+def check_picture(x: np.ndarray, who: str, accepts: Accepts) -> np.ndarray:
+    """Return `x` C-contiguous in native byte order, or raise UsageError: what, where, got, allowed, what to do."""
+    if not isinstance(x, np.ndarray):
+        raise UsageError(f"{who} takes a NumPy array, got {type(x).__name__}; convert it with numpy.asarray")
+    if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] not in accepts.channels) or 0 in x.shape:
+        shapes = " or ".join("[H, W]" if c == 1 else f"[H, W, {c}]" for c in accepts.channels)
+        raise UsageError(f"{who} takes pictures of shape {shapes} with H, W >= 1, got {list(x.shape)}")
+    if x.ndim == 2 and 1 not in accepts.channels:
+        raise UsageError(f"{who} takes no gray pictures, got shape {list(x.shape)}; stack the plane three times")
+    if x.dtype.name not in accepts.dtypes:
+        raise UsageError(f"{who} takes {' or '.join(accepts.dtypes)} samples, got {x.dtype.name}")
+    if (x.dtype.name, 1 if x.ndim == 2 else x.shape[2]) in accepts.but_not:
+        kind = "gray" if x.ndim == 2 else f"{x.shape[2]}-channel"
+        raise UsageError(f"{who} takes no {kind} pictures of {x.dtype.name} samples; shape {list(x.shape)}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise UsageError(f"{who} takes finite samples only; sample {where} is {x[where]}")
+    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+
+
+def full_scale(dtype: np.dtype) -> float:
+    """White: 255, 65535, or 1.0 for float samples."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+
+
+def to_dtype(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The same picture with samples of `dtype`: rescaled to its full scale, rounded to nearest, clipped."""
+    dtype = np.dtype(dtype)
+    if x.dtype == dtype:
+        return x
+    scaled = x.astype(np.float64) * (full_scale(dtype) / full_scale(x.dtype))
+    if dtype.kind in "ui":
+        scaled = np.clip(np.rint(scaled), 0, full_scale(dtype))
+    return scaled.astype(dtype)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """A distance between a picture and its reconstruction."""
+
+    name: str  # with its unit: "psnr_db"
+    label: str  # for people: "PSNR (RGB)"
+    better: Literal["higher", "lower"]
+    measure: Callable[[np.ndarray, np.ndarray], float]  # (x, x_hat) of one shape and dtype -> value
+    recipe: str  # colour space, window, scale, averaging: what somebody needs to reproduce the number
+    unit: str = ""
+    missing: Callable[[], str | None] = lambda: None  # why it cannot run here and what to do, or None
+
+    def __call__(self, x: np.ndarray, x_hat: np.ndarray) -> float:
+        """Measure. Raises UsageError when shapes or dtypes differ, MissingError when it cannot run here."""
+        if x.shape != x_hat.shape or x.dtype != x_hat.dtype:
+            raise UsageError(
+                f"metric {self.name!r} compares arrays of one shape and dtype, "
+                f"got {list(x.shape)} {x.dtype} and {list(x_hat.shape)} {x_hat.dtype}"
+            )
+        if why := self.missing():
+            raise MissingError(f"metric {self.name!r} cannot run here: {why}")
+        return float(self.measure(x, x_hat))
+
+
+_listener: ContextVar[Callable[[str, bool], None] | None] = ContextVar("midtread_stage_listener", default=None)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Mark a stage of a codec ("analysis", "entropy", ...) so that the bench can time it; costs nothing otherwise."""
+    listener = _listener.get()
+    if listener is None:
+        yield
+        return
+    listener(name, True)
+    try:
+        yield
+    finally:
+        listener(name, False)
+
+
+@contextmanager
+def listen_to_stages(listener: Callable[[str, bool], None]) -> Iterator[None]:
+    """Call `listener(name, entering)` at every stage border of what runs inside (same thread)."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
