@@ -1,0 +1,1 @@
+"""Whole codecs: an array in, a file out."""

@@ -1,0 +1,1 @@
+"""Other people's codecs behind the one interface, one file each."""

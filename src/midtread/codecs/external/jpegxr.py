@@ -1,0 +1,47 @@
+"""jpegxr: JPEG XR (ITU-T T.832) by Microsoft's jxrlib: a lapped 4 x 4 transform, the same one lossy and lossless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from midtread.codecs.external.native import NativeCodec, encoding, imagecodecs_backend
+from midtread.spec import Accepts, Knob, check_choice, check_range
+
+
+@dataclass(frozen=True)
+class JpegXR(NativeCodec):
+    """JPEG XR with jxrlib's quality scale, which switches RGB to 4:2:0 below 0.5."""
+
+    name: ClassVar[str] = "jpegxr"
+    summary: ClassVar[str] = "JPEG XR, lossy or lossless; jxrlib"
+    accepts: ClassVar[Accepts] = Accepts(("uint8", "uint16"), (1, 3, 4))
+    knob: ClassVar[Knob] = Knob("quality", 0.01, 0.99, "up", meaning="jxrlib quality; below 0.5 chroma is 4:2:0")
+    native: ClassVar[str] = "jpegxr"
+
+    quality: float = 0.8  # no meaning when lossless
+    lossless: bool = False
+
+    def __post_init__(self) -> None:
+        check_range(self.name, "quality", self.quality, 0.01, 0.99)
+        check_choice(self.name, "lossless", self.lossless, (True, False))
+
+    def encode(self, x: np.ndarray) -> bytes:
+        """uint8 or uint16 [H, W] or [H, W, 3..4] -> a JPEG XR file."""
+        import imagecodecs
+
+        x = self.check(x)
+        with encoding(self.name):
+            return bytes(imagecodecs.jpegxr_encode(x, 1.0 if self.lossless else float(self.quality)))
+
+    @classmethod
+    def backend(cls) -> str:
+        """jxrlib of imagecodecs."""
+        return imagecodecs_backend("jpegxr")
+
+    @property
+    def chroma(self) -> str:
+        """4:2:0 below quality 0.5, as jxrlib's own encoder does."""
+        return "4:2:0" if self.quality < 0.5 and not self.lossless else "4:4:4"
