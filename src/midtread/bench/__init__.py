@@ -1,0 +1,1 @@
+"""Plan -> run -> records -> report: the fair bench."""

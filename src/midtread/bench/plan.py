@@ -1,0 +1,225 @@
+"""A bench plan: datasets x series x settings x metrics, read from TOML and checked before anything runs.
+
+title = "Kodak, conventional codecs"
+anchor = "JPEG 4:2:0"                 # the series that BD-rates are against
+metrics = ["psnr_db", "ssim"]
+
+[[dataset]]
+name = "kodak"                        # a name from `midtread list datasets`, or path = "folder/of/pictures"
+items = ["kodim01", "kodim02"]        # optional: only these
+
+[[series]]                            # one curve
+name = "AVIF 4:4:4"
+codec = "avif"
+options = { subsampling = "4:4:4" }
+vary = { quality = [20, 40, 60, 80] } # one option, one point each; left out: a single point
+
+[timing]                              # left out: nothing is timed
+items = 3                             # how many pictures of each dataset
+repeats = 5
+
+[viewer]
+items = ["kodim01"]                   # pictures to look at in the report
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from midtread.errors import MissingError, UsageError
+from midtread.registry import CODECS, METRICS, nearest
+from midtread.spec import Metric, missing, open_codec
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetChoice:
+    """Which pictures: a named dataset or a folder, all of it or some items."""
+
+    name: str = ""
+    path: str = ""
+    items: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One curve: a codec, its fixed options, and the option that moves along the curve."""
+
+    name: str
+    codec: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    vary: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+
+    def settings(self) -> list[tuple[str, dict[str, Any]]]:
+        """(label, complete options) of every point, in the order of the plan."""
+        if not self.vary:
+            return [("default", dict(self.options))]
+        ((option, values),) = self.vary.items()
+        return [(f"{option}={value}", {**self.options, option: value}) for value in values]
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """How times are taken: alone on the machine, `threads` CPUs, after `warmup` runs that are thrown away."""
+
+    items: int = 0
+    repeats: int = 5
+    threads: int = 1
+    max_seconds: float = 10.0  # fewer repeats (but one at least) when they would take longer than this
+
+
+@dataclasses.dataclass(frozen=True)
+class Viewer:
+    """Pictures that the report shows side by side."""
+
+    items: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A checked plan. `absent` lists what cannot run here, with the line that would install it."""
+
+    title: str
+    anchor: str
+    metrics: tuple[str, ...]
+    datasets: tuple[DatasetChoice, ...]
+    series: tuple[Series, ...]
+    timing: Timing = Timing()
+    viewer: Viewer = Viewer()
+    keep_files: bool = True
+    absent: tuple[dict[str, str], ...] = ()
+
+
+_TABLES = {"dataset": DatasetChoice, "series": Series, "timing": Timing, "viewer": Viewer}
+_LISTS = {"dataset", "series"}
+_PLAIN = {"title": str, "anchor": str, "metrics": list, "keep_files": bool}
+
+
+def built_in() -> dict[str, Path]:
+    """Plans that ship with the package, by name."""
+    folder = Path(str(resources.files("midtread.bench") / "plans"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(source: str) -> Plan:
+    """Read and check a plan, by path or by the name of a built-in one.
+
+    Raises:
+        UsageError: no such plan, not TOML, a misspelt key, an unknown codec, option or metric; says where.
+    """
+    path = Path(source)
+    if not path.is_file():
+        plans = built_in()
+        if source not in plans:
+            raise UsageError(
+                f"no plan {source!r}: not a file, and not one of the built-in plans{nearest(source, plans)}"
+            )
+        path = plans[source]
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"plan {path} is not TOML: {error}") from error
+    return parse(table, str(path))
+
+
+def parse(table: dict[str, Any], where: str) -> Plan:
+    """A plan from its TOML table; `where` starts every message."""
+    for key in table:
+        if key not in _PLAIN and key not in _TABLES:
+            raise UsageError(f"{where}: unknown key {key!r}{nearest(key, [*_PLAIN, *_TABLES])}")
+    for key, kind in _PLAIN.items():
+        if key in table and not isinstance(table[key], kind):
+            raise UsageError(f"{where}: {key} is {table[key]!r}; it takes a {kind.__name__}")
+    parts = {key: _part(key, table.get(key), where) for key in _TABLES}
+    if not parts["dataset"] or not parts["series"]:
+        raise UsageError(f"{where}: a plan needs at least one [[dataset]] and one [[series]]")
+    series, absent = _available(parts["series"], where)
+    metrics, absent_metrics = _metrics(table.get("metrics", ["psnr_db"]), where)
+    anchor = table.get("anchor", parts["series"][0].name)
+    if anchor not in [one.name for one in parts["series"]]:
+        raise UsageError(f"{where}: anchor {anchor!r} is no series{nearest(anchor, [s.name for s in parts['series']])}")
+    return Plan(
+        title=table.get("title", Path(where).stem),
+        anchor=anchor,
+        metrics=metrics,
+        datasets=parts["dataset"],
+        series=series,
+        timing=parts["timing"],
+        viewer=parts["viewer"],
+        keep_files=table.get("keep_files", True),
+        absent=absent + absent_metrics,
+    )
+
+
+def _part(key: str, value: Any, where: str) -> Any:
+    """One table, or a tuple of tables, as its dataclass."""
+    if key not in _LISTS:
+        return _fill(_TABLES[key], value or {}, f"{where}: [{key}]")
+    if not isinstance(value, list | None):
+        raise UsageError(f"{where}: write [[{key}]] with double brackets")
+    return tuple(_fill(_TABLES[key], one, f"{where}: [[{key}]] number {i + 1}") for i, one in enumerate(value or []))
+
+
+def _fill(kind: type, value: Any, where: str) -> Any:
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    if not isinstance(value, dict):
+        raise UsageError(f"{where} is {value!r}; it takes a table with {', '.join(known)}")
+    for key, entry in value.items():
+        if key not in known:
+            raise UsageError(f"{where}: unknown key {key!r}{nearest(key, known)}")
+        default = known[key].default
+        # bool is an int for isinstance, and a TOML `true` is never a number of repeats
+        if isinstance(default, int | float) and (isinstance(entry, bool) or not isinstance(entry, int | float)):
+            raise UsageError(f"{where}: {key} is {entry!r}; it takes a number")
+        if isinstance(default, str) and not isinstance(entry, str):
+            raise UsageError(f"{where}: {key} is {entry!r}; it takes a text")
+        if key == "items" and isinstance(default, tuple) and not isinstance(entry, list):
+            raise UsageError(f"{where}: items is {entry!r}; it takes a list of names")
+    for name, field in known.items():
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needed and name not in value:
+            raise UsageError(f"{where} has no {name}")
+    return kind(**{k: tuple(v) if k == "items" and isinstance(v, list) else v for k, v in value.items()})
+
+
+def _available(series: tuple[Series, ...], where: str) -> tuple[tuple[Series, ...], tuple[dict[str, str], ...]]:
+    """The series that can run here; the others as absent, with their install lines."""
+    names = [one.name for one in series]
+    if doubled := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"{where}: two series are called {doubled!r}; give each its own name")
+    here, absent = [], []
+    for one in series:
+        if len(one.vary) > 1 or any(not isinstance(values, list) or not values for values in one.vary.values()):
+            raise UsageError(
+                f"{where}: series {one.name!r}: vary takes one option with a list of values, got {one.vary!r}"
+            )
+        try:
+            if line := missing(CODECS.get(one.codec).needs):
+                absent.append({"what": f"codec {one.codec}", "series": one.name, "install": line})
+                continue
+            for _, options in one.settings():
+                open_codec(one.codec, **options)
+        except UsageError as error:
+            raise UsageError(f"{where}: series {one.name!r}: {error}") from error
+        here.append(one)
+    return tuple(here), tuple(absent)
+
+
+def _metrics(names: list[str], where: str) -> tuple[tuple[str, ...], tuple[dict[str, str], ...]]:
+    here, absent = [], []
+    for name in names:
+        try:
+            metric: Metric = METRICS.get(name)
+        except UsageError as error:
+            raise UsageError(f"{where}: metrics: {error}") from error
+        why = metric.missing()
+        if why:
+            absent.append({"what": f"metric {name}", "series": "", "install": why})
+        else:
+            here.append(name)
+    if not here:
+        raise MissingError(f"{where}: none of the metrics {names} can run here: {absent}")
+    return tuple(here), tuple(absent)

@@ -1,0 +1,206 @@
+"""Questions about bench records, answered by DuckDB.
+
+    records.jsonl (one or several) ──► lines ──► records, the last line of a key ──► points: one per setting
+
+A *group* is one dataset on one machine: the pictures, and the times, that may be averaged together. A *point* is one
+setting of one series in one group. It is complete when every picture of the group has a record without an error for
+it; only complete points may be averaged and drawn, because a mean over fewer pictures is a mean over other pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from midtread.bench.records import FILE, SCHEMA
+from midtread.errors import BitstreamError, MissingError, UsageError
+
+Row = dict[str, Any]
+
+_NEEDED = ("key", "series", "setting", "dataset", "item", "machine")
+
+# Two lines of one key: the later holds. Two keys of one setting, picture and machine (a codec library was updated in
+# between): the later holds too, or a picture would count twice in the mean.
+_RECORDS = """
+CREATE TABLE records AS
+WITH lines AS (
+    SELECT unnest($lines::VARCHAR[])::JSON AS j, unnest($folders::VARCHAR[]) AS folder,
+           generate_subscripts($lines::VARCHAR[], 1) AS n
+), kept AS (
+    SELECT * FROM lines QUALIFY row_number() OVER (PARTITION BY j->>'key' ORDER BY n DESC) = 1
+)
+SELECT
+    n, folder, j->>'file' AS file,
+    j->>'series' AS series, j->>'codec' AS codec, j->>'family' AS family, j->>'setting' AS setting,
+    j->>'options' AS options, j->>'backend' AS backend, j->>'chroma' AS chroma,
+    coalesce((j->>'lossless')::BOOLEAN, false) AS lossless,
+    j->>'dataset' AS dataset, j->>'item' AS item, j->>'$.machine.name' AS machine,
+    (j->>'width')::BIGINT * (j->>'height')::BIGINT AS pixels,
+    (j->>'size_bytes')::BIGINT AS size_bytes, (j->>'rate_bpp')::DOUBLE AS rate_bpp,
+    CAST(j->'metrics' AS MAP(VARCHAR, DOUBLE)) AS metrics,
+    (j->>'macs_per_pixel')::DOUBLE AS macs_per_pixel, (j->>'parameters')::BIGINT AS parameters,
+    CASE WHEN json_type(j, 'timing') = 'OBJECT' THEN j->'timing' END AS timing,
+    j->>'started' AS started, j->>'error' AS error
+FROM kept
+QUALIFY row_number() OVER (PARTITION BY machine, dataset, series, setting, item ORDER BY n DESC) = 1
+"""
+
+_GROUPS = """
+SELECT dataset, machine, count(*) AS pictures, sum(pixels) AS pixels
+FROM (SELECT dataset, machine, item, max(pixels) AS pixels, min(n) AS n FROM records GROUP BY dataset, machine, item)
+GROUP BY dataset, machine ORDER BY min(n)
+"""
+
+_SERIES = """
+SELECT series AS name, min_by(codec, n) AS codec, min_by(family, n) AS family,
+       string_agg(DISTINCT chroma, ' / ' ORDER BY chroma) AS chroma,
+       string_agg(DISTINCT backend, ' / ' ORDER BY backend) AS backend,
+       max(macs_per_pixel) AS macs_per_pixel, max(parameters) AS parameters
+FROM records GROUP BY series ORDER BY min(n)
+"""
+
+# Speed of a setting: pixels of the timed pictures over the sum of their median times, so that a big picture counts
+# for more than a small one, as it does for whoever waits.
+_POINTS = """
+SELECT dataset, machine, series, setting, bool_and(lossless) AS lossless, count(*) AS pictures,
+       avg(rate_bpp) AS rate_bpp, sum(size_bytes)::BIGINT AS size_bytes, count(timing) AS timed,
+       {speeds},
+       max((timing->>'encode_peak_bytes')::DOUBLE)::BIGINT AS encode_peak_bytes,
+       max((timing->>'decode_peak_bytes')::DOUBLE)::BIGINT AS decode_peak_bytes,
+       min((timing->>'repeats')::INT) AS repeats, max((timing->>'threads')::INT) AS threads,
+       max((timing->>'warmup')::INT) AS warmup
+FROM records WHERE error IS NULL
+GROUP BY dataset, machine, series, setting
+ORDER BY dataset, machine, min(n)
+"""
+
+_SPEED = """
+sum(pixels) FILTER ({clock} IS NOT NULL) / 1e6 / nullif(sum({clock}), 0) AS {name}_mpx_s
+"""
+
+_MEASURES = """
+SELECT dataset, machine, series, setting, entry.key AS metric, count(entry.value) AS pictures,
+       avg(entry.value) AS mean, quantile_cont(entry.value, 0.25) AS q1, quantile_cont(entry.value, 0.75) AS q3,
+       -10 * log10(avg(CASE WHEN entry.key = 'psnr_db' THEN pow(10, -entry.value / 10) END)) AS of_mean_mse
+FROM (SELECT *, unnest(map_entries(metrics)) AS entry FROM records WHERE error IS NULL)
+GROUP BY ALL
+"""
+
+_STAGES = """
+SELECT dataset, machine, series, setting, entry.key AS stage,
+       sum((entry.value->>'median')::DOUBLE) / sum(pixels) * 1e9 AS ms_per_mpx
+FROM (SELECT *, unnest(entries) AS entry, generate_subscripts(entries, 1) AS place
+      FROM (SELECT *, map_entries(CAST(timing->'$.{direction}_stages_s' AS MAP(VARCHAR, JSON))) AS entries
+            FROM records WHERE error IS NULL AND json_type(timing, '$.{direction}_stages_s') = 'OBJECT'))
+GROUP BY ALL ORDER BY dataset, machine, series, setting, min(place)
+"""
+
+_FAILURES = """
+SELECT series, setting, dataset, item, machine, error FROM records WHERE error IS NOT NULL ORDER BY n
+"""
+
+_PICTURE = """
+SELECT folder, file, series, codec, options, setting, lossless, size_bytes, rate_bpp, metrics
+FROM records WHERE dataset = $dataset AND item = $item AND error IS NULL AND file IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY series, setting ORDER BY n DESC) = 1
+ORDER BY n
+"""
+
+
+class Records:
+    """The records of one or several bench folders; later folders hold over earlier ones where keys are equal.
+
+    Raises:
+        UsageError: a folder has no records, or records of a schema this version does not read.
+        BitstreamError: a finished line is not a record.
+        MissingError: DuckDB is not installed.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        try:
+            import duckdb
+        except ImportError as error:
+            raise MissingError("a report needs DuckDB; install it with: pip install 'midtread[bench]'") from error
+        lines, where = _read(folders)
+        self._connection = duckdb.connect()
+        self._connection.execute(_RECORDS, {"lines": lines, "folders": where})
+
+    def groups(self) -> list[Row]:
+        """dataset, machine, pictures, pixels (of all pictures together)."""
+        return self._ask(_GROUPS)
+
+    def series(self) -> list[Row]:
+        """name, codec, family, chroma, backend, macs_per_pixel, parameters; in the order of the plan."""
+        return self._ask(_SERIES)
+
+    def points(self) -> list[Row]:
+        """One row per setting: how many pictures, mean rate_bpp, total size_bytes, speeds in MPx/s, peak memory."""
+        speeds = []
+        for name in ("encode", "decode", "encode_file", "decode_file"):
+            speeds.append(_SPEED.format(name=name, clock=f"(timing->>'$.{name}_s.median')::DOUBLE"))
+        return self._ask(_POINTS.format(speeds=",".join(speeds)))
+
+    def measures(self) -> list[Row]:
+        """One row per setting and metric: pictures it has a value for, mean, quartiles; for psnr_db `of_mean_mse`."""
+        return self._ask(_MEASURES)
+
+    def stages(self, direction: str) -> list[Row]:
+        """One row per setting and stage of "encode" or "decode": milliseconds per megapixel."""
+        return self._ask(_STAGES.format(direction=direction))
+
+    def failures(self) -> list[Row]:
+        """Every record that holds an error instead of a measurement."""
+        return self._ask(_FAILURES)
+
+    def finished(self) -> str | None:
+        """When the last measurement started, UTC, ISO 8601."""
+        latest: str | None = self._ask("SELECT max(started) AS latest FROM records")[0]["latest"]
+        return latest
+
+    def picture(self, dataset: str, item: str) -> list[Row]:
+        """The kept files of one picture, every series and setting, with what was measured on them."""
+        rows = self._ask(_PICTURE, {"dataset": dataset, "item": item})
+        return [{**row, "options": json.loads(row["options"] or "{}")} for row in rows]
+
+    def _ask(self, query: str, parameters: dict[str, str] | None = None) -> list[Row]:
+        cursor = self._connection.execute(query, parameters or {})
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _read(folders: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Every finished line and the folder it came from. What follows the last newline was cut off by a kill."""
+    lines: list[str] = []
+    where: list[str] = []
+    for folder in folders:
+        path = folder / FILE
+        if not path.is_file():
+            raise UsageError(f"{folder} has no {FILE}; run `midtread bench` with --out {folder} first")
+        raw = path.read_bytes()
+        for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
+            _check(line, f"{path}, line {number}")
+            lines.append(line.decode())
+            where.append(str(folder))
+    if not lines:
+        raise UsageError(f"{' and '.join(map(str, folders))}: no records yet; run `midtread bench` first")
+    return lines, where
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _check(line: bytes, where: str) -> None:
+    """DuckDB parses again, but its message would name neither the file nor the line."""
+    try:
+        record = json.loads(line, parse_constant=_refuse)
+        schema = record["schema"]
+        missing = [field for field in _NEEDED if record.get(field) is None]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BitstreamError(f"{where} is not a bench record: {line[:80]!r}") from error
+    if schema != SCHEMA:
+        raise UsageError(f"{where} is a record of schema {schema}; this version reads schema {SCHEMA}")
+    if missing:
+        raise BitstreamError(f"{where} is a record without {', '.join(missing)}")

@@ -1,0 +1,242 @@
+"""The numbers of a report: everything that the page shows, as one JSON-ready object.
+
+    Records ──► groups (dataset, machine) ──► points, BD-rates for every anchor and metric, speeds, lossless table
+
+Averages are made here and nowhere else: the page only chooses and draws. Curves and BD-rates use the quality scale of
+`quality_scale`, so that what is drawn is what was integrated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from midtread.bench.query import Records, Row
+from midtread.errors import UnknownNameError, UsageError
+from midtread.metrics.rate_distortion import Better, bd_rate
+from midtread.registry import nearest
+
+TYPICAL_BPP = 0.75  # speeds are those of the setting nearest to this: a good-looking photograph on the web
+
+# Near 1 all the difference between codecs sits in the last digits, so these are drawn and integrated in decibels.
+_IN_DECIBELS = ("ssim", "ms_ssim")
+
+# One hue per codec, the same in every report; other codecs take what is left. Settings of one codec share its hue and
+# differ by dash and marker fill.
+HUES = 12
+_HUE_OF = {
+    "jpeg": 0, "avif": 1, "jpegxl": 2, "webp": 3, "jpeg2000": 4, "vvc": 5, "hevc": 6, "htj2k": 7, "jpegxr": 8, "av1": 9,
+}  # fmt: skip
+_SHAPES = ("circle", "square", "diamond", "up", "down", "plus", "star", "cross")
+
+
+def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
+    """Everything the page shows except its pictures.
+
+    Args:
+        records: the measurements.
+        run: title, created, commit, metrics, absent, anchor, as `run.json` has them.
+        anchor: the series that BD-rates are against at first; the anchor of the run when left out.
+
+    Raises:
+        UnknownNameError: `anchor` is not a series of these records.
+        UsageError: the run lists no metric.
+    """
+    series = looks(_in_plan_order(records.series(), run))
+    names = [one["name"] for one in series]
+    points = records.points()
+    lossy = [name for name in names if any(p["series"] == name and not p["lossless"] for p in points)]
+    if anchor is not None and anchor not in lossy:
+        raise UnknownNameError(f"anchor {anchor!r} is no lossy series of these records{nearest(anchor, lossy)}")
+    measures = records.measures()
+    metrics = [_metric(one) for one in run.get("metrics", []) if any(m["metric"] == one["name"] for m in measures)]
+    if not metrics:
+        raise UsageError("run.json lists none of the metrics that the records hold; nothing can be compared")
+    groups = [_group(one, points, measures, metrics, records, names) for one in records.groups()]
+    return {
+        "title": run.get("title") or "Codecs compared",
+        "created": run.get("created") or records.finished(),
+        "commit": run.get("commit"),
+        "anchor": anchor or next((name for name in [run.get("anchor"), *lossy] if name in lossy), None),
+        "typical_bpp": TYPICAL_BPP,
+        "metrics": metrics,
+        "series": series,
+        "lossy": lossy,
+        "groups": groups,
+        "failures": records.failures(),
+        "absent": [_absent(one) for one in run.get("absent") or []],
+    }
+
+
+def _in_plan_order(series: list[Row], run: Row) -> list[Row]:
+    """Jobs finish in any order; people expect the order of the plan."""
+    planned = [one.get("name") for one in (run.get("plan") or {}).get("series") or []]
+    return sorted(series, key=lambda one: planned.index(one["name"]) if one["name"] in planned else len(planned))
+
+
+def looks(series: Sequence[Row]) -> list[Row]:
+    """Give each series a hue and a marker shape by codec, and a variant (dash, fill) within its hue."""
+    codecs = list(dict.fromkeys(one["codec"] for one in series))
+    taken = {codec: _HUE_OF[codec] for codec in codecs if codec in _HUE_OF}
+    free = [hue for hue in range(HUES) if hue not in taken.values()] + list(range(HUES))
+    for index, codec in enumerate(codec for codec in codecs if codec not in taken):
+        taken[codec] = free[index % len(free)]
+    seen: dict[int, int] = {}
+    drawn = []
+    for one in series:
+        hue = taken[one["codec"]]
+        variant = seen[hue] = seen.get(hue, -1) + 1
+        drawn.append({**one, "hue": hue, "shape": _SHAPES[hue % len(_SHAPES)], "variant": variant % 4})
+    return drawn
+
+
+def quality_scale(metric: str) -> Callable[[float], float]:
+    """The scale on which a metric is drawn and integrated: decibels for SSIM and MS-SSIM, itself for the others."""
+    if metric in _IN_DECIBELS:
+        return lambda value: -10 * math.log10(1 - value) if value < 1 else math.inf
+    return lambda value: value
+
+
+def _absent(one: Row) -> Row:
+    return {"what": one.get("what") or one.get("codec"), "series": one.get("series"), "install": one.get("install")}
+
+
+def _metric(one: Row) -> Row:
+    decibels = one["name"] in _IN_DECIBELS
+    unit = "dB" if decibels else one.get("unit", "")
+    label = one.get("label") or one["name"]
+    recipe = one.get("recipe", "")
+    if decibels:
+        recipe = f"{recipe.rstrip('. ')}. Drawn and integrated as -10 log10(1 - mean), in dB.".lstrip(". ")
+    return {**one, "label": label, "unit": unit, "recipe": recipe, "decibels": decibels}
+
+
+def _group(
+    group: Row, points: list[Row], measures: list[Row], metrics: list[Row], records: Records, names: list[str]
+) -> Row:
+    """One dataset on one machine."""
+
+    def mine(rows: Iterable[Row]) -> list[Row]:
+        return [row for row in rows if all(row[key] == group[key] for key in ("dataset", "machine"))]
+
+    values = {(m["series"], m["setting"], m["metric"]): m for m in mine(measures)}
+    whole = [point for point in mine(points) if point["pictures"] == group["pictures"]]
+    lossy = [_point(point, metrics, values) for point in whole if not point["lossless"]]
+    lossy.sort(key=lambda point: (names.index(point["series"]), point["rate_bpp"]))
+    speeds = _speeds(lossy)
+    timed = [lossy[index] for index in speeds.values()]
+    return {
+        "dataset": group["dataset"],
+        "machine": group["machine"],
+        "pictures": group["pictures"],
+        "megapixels": short((group["pixels"] or 0) / 1e6),
+        "points": lossy,
+        "bd": {metric["name"]: _bd_table(lossy, metric) for metric in metrics},
+        "speed": speeds,
+        "stages": {way: _stages(mine(records.stages(way)), timed) for way in ("encode", "decode")},
+        "lossless": _lossless([point for point in whole if point["lossless"]], records.series()),
+        "dropped": [
+            {"dataset": group["dataset"], "of": group["pictures"]}
+            | {key: point[key] for key in ("series", "setting", "pictures")}
+            for point in mine(points)
+            if point["pictures"] != group["pictures"]
+        ],
+    }
+
+
+def _point(point: Row, metrics: list[Row], values: dict[tuple[str, str, str], Row]) -> Row:
+    """A point of the curves: `q` the mean of a metric as measured, `y` that on the drawn scale with quartiles."""
+    q: dict[str, float] = {}
+    y: dict[str, list[float | None]] = {}
+    for metric in metrics:
+        found = values.get((point["series"], point["setting"], metric["name"]))
+        # a missing value is an infinite PSNR or a metric that did not run: a mean of the others would mislead
+        if not found or found["pictures"] != point["pictures"]:
+            continue
+        scale = quality_scale(metric["name"])
+        drawn = [short(scale(found[key])) for key in ("mean", "q1", "q3")]
+        if drawn[0] is not None:
+            q[metric["name"]], y[metric["name"]] = short(found["mean"]), drawn  # type: ignore[assignment]
+    pooled = values.get((point["series"], point["setting"], "psnr_db"), {}).get("of_mean_mse")
+    kept = ("series", "setting", "pictures", "size_bytes", "timed", "repeats", "threads", "warmup")
+    speeds = [f"{way}{clock}_mpx_s" for way in ("encode", "decode") for clock in ("", "_file")]
+    return {
+        **{key: point[key] for key in kept},
+        **{key: short(point[key]) for key in ("rate_bpp", "encode_peak_bytes", "decode_peak_bytes", *speeds)},
+        "q": q,
+        "y": y,
+        "psnr_of_mean_mse_db": short(pooled) if "psnr_db" in q else None,
+    }
+
+
+def _bd_table(points: list[Row], metric: Row) -> dict[str, dict[str, list[Any] | str]]:
+    """BD-rate of every series against every anchor, as `_bd` gives it."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for point in points:
+        drawn = point["y"].get(metric["name"])
+        if drawn:
+            rates, qualities = curves.setdefault(point["series"], ([], []))
+            rates.append(point["rate_bpp"])
+            qualities.append(drawn[0])
+    return {
+        anchor: {name: _bd(base, curve, metric["better"]) for name, curve in curves.items() if name != anchor}
+        for anchor, base in curves.items()
+    }
+
+
+def _bd(
+    anchor: tuple[list[float], list[float]], curve: tuple[list[float], list[float]], better: Better
+) -> list[Any] | str:
+    """[percent, Akima percent, quality from, to, overlap, points used, points dropped], or why there is no number."""
+    try:
+        pchip = bd_rate(*anchor, *curve, better=better)
+        akima = bd_rate(*anchor, *curve, better=better, method="akima")
+    except UsageError as error:  # too few points, or no quality in common: the page says so instead
+        return str(error)
+    figures = (pchip.percent, akima.percent, pchip.overlap_low, pchip.overlap_high, pchip.overlap_fraction)
+    return [*map(short, figures), pchip.points[1], pchip.dropped[1]]
+
+
+def _speeds(points: list[Row]) -> dict[str, int]:
+    """Index of the timed point nearest to the typical rate, for each series that was timed."""
+    chosen: dict[str, int] = {}
+
+    def distance(index: int) -> float:
+        return abs(math.log(points[index]["rate_bpp"] / TYPICAL_BPP))
+
+    for index, point in enumerate(points):
+        if point["timed"] and point["rate_bpp"]:
+            best = chosen.get(point["series"])
+            chosen[point["series"]] = index if best is None or distance(index) < distance(best) else best
+    return chosen
+
+
+def _stages(rows: list[Row], chosen: Iterable[Row]) -> dict[str, list[list[Any]]]:
+    """Stage times of the chosen setting of each series: [[stage, milliseconds per megapixel], ...] in coding order."""
+    found: dict[str, list[list[Any]]] = {}
+    wanted = {(point["series"], point["setting"]) for point in chosen}
+    for row in rows:
+        if (row["series"], row["setting"]) in wanted:
+            found.setdefault(row["series"], []).append([row["stage"], short(row["ms_per_mpx"])])
+    return found
+
+
+def _lossless(points: list[Row], series: list[Row]) -> list[Row]:
+    """Lossless settings: mean rate, and size against the smallest PNG of the same pictures."""
+    codec_of = {one["name"]: one["codec"] for one in series}
+    png = [point["size_bytes"] for point in points if codec_of[point["series"]] == "png"]
+    rows = []
+    for point in points:
+        names = ("series", "setting", "pictures", "size_bytes", "timed", "repeats", "threads")
+        kept = {key: point[key] for key in names}
+        kept |= {key: short(point[key]) for key in ("rate_bpp", "encode_mpx_s", "decode_mpx_s")}
+        rows.append({**kept, "percent_of_png": short(100 * point["size_bytes"] / min(png)) if png else None})
+    return rows
+
+
+def short(value: float | None) -> float | None:
+    """Six digits are more than was measured; JSON knows no infinity."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.6g}")

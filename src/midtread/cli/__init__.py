@@ -1,0 +1,50 @@
+"""The command line: read arguments, call one function, print one result. No thinking here.
+
+Results go to stdout, progress and trouble to stderr. Exit 0: done; 1: the data or the machine refused; 2: bad usage.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from midtread import __version__
+from midtread.cli import bench, files, lists
+from midtread.errors import CodecError, UsageError
+
+app = App(
+    name="midtread",
+    version=__version__,
+    help="Compress, decompress and compare pictures with any codec, and measure codecs fairly.",
+    help_format="plaintext",
+)
+for verb in (files.encode, files.decode, files.transcode, files.info, files.compare, bench.bench, bench.report):
+    app.command(verb)
+app.command(lists.show, name="list")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code; prints no traceback for anything a user can cause."""
+    try:
+        result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        if isinstance(result, str):
+            print(result)
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:  # `midtread list | head`: the reader has what it wanted
+        sys.stderr.close()
+        return 0
+    except CycloptsError as error:
+        return _fail(str(error), 2)
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except (CodecError, OSError, MemoryError) as error:
+        return _fail(str(error) or type(error).__name__, 1)
+    except KeyboardInterrupt:
+        return _fail("stopped", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"midtread: {message}", file=sys.stderr)
+    return code

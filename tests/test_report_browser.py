@@ -1,0 +1,300 @@
+"""The report in a real browser: it draws, reacts, fits a phone, and asks the network for nothing.
+
+Needs Playwright and a Chromium: the one in MIDTREAD_CHROMIUM, or the first of the usual names on the PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import report_records as made
+from midtread.bench import report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("MIDTREAD_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH and MIDTREAD_CHROMIUM is not set")
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+LAPTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """One dataset, one machine, with pictures."""
+    return report.build(made.write_run(tmp_path_factory.mktemp("one"), files=True), decode=made.decode)
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory) -> Path:
+    """Two datasets, two machines, three families, sixteen series with long and hostile names."""
+    lines = made.records()
+    for line in made.records():
+        lines.append(line | {"key": line["key"] + "s", "dataset": "screens", "rate_bpp": 1.3 * line["rate_bpp"]})
+        lines.append(line | {"key": line["key"] + "m", "machine": {"name": "darwin-arm64 / " + "long name " * 5}})
+    for number in range(8):
+        name = f"A codec with a rather long name, number {number} {HOSTILE}"
+        for quality in range(len(made.QUALITIES_DB)):
+            for item in range(len(made.ITEMS)):
+                one = made.record("JPEG XL", quality, item, series=name, codec=f"x{number}", family="experimental")
+                lines.append(
+                    one | {"key": f"{number}|{quality}|{item}", "rate_bpp": one["rate_bpp"] * (1 + number / 9)}
+                )
+    lines.append(made.record("WebP", 6, 2, error=f"ValueError: {'x' * 300} {HOSTILE}"))
+    return report.build(made.write_run(tmp_path_factory.mktemp("many"), lines, files=True), decode=made.decode)
+
+
+class Visit:
+    """An open page, and everything it said or asked for."""
+
+    def __init__(self, browser: sync_api.Browser, path: Path, **options) -> None:
+        self.context = browser.new_context(accept_downloads=True, **options)
+        self.context.set_offline(True)
+        self.page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(message.text))
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.trouble.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("#curves-chart svg")
+
+    def texts(self, selector: str) -> list[str]:
+        return [text.strip() for text in self.page.locator(selector).all_text_contents()]
+
+    def ranking(self) -> dict[str, str]:
+        """Series -> BD-rate as shown, in the order shown."""
+        rows = "(rows) => rows.map((row) => [row.dataset.name, row.querySelector('.bd b').textContent])"
+        return dict(self.page.locator("#board tr.line").evaluate_all(rows))
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.fixture
+def visit(browser, built) -> Iterator[Visit]:
+    found = Visit(browser, built, viewport=LAPTOP)
+    yield found
+    assert found.trouble == []
+    assert [url for url in found.requests if not url.startswith(("data:", "blob:"))] == [built.as_uri()]
+    found.context.close()
+
+
+def test_every_series_is_ranked_drawn_and_in_the_legend(visit):
+    names = set(made.SERIES)
+    assert set(visit.ranking()) == names
+    assert list(visit.ranking().items())[:2] == [("Small network", "−55.0 %"), ("AVIF 4:4:4", "−50.0 %")]
+    assert set(visit.texts("#legend .chip:not(.plain)")) == names
+    assert visit.page.locator("#curves-chart path.curve").count() == len(names)
+    visit.page.click("text=All rates")
+    assert visit.page.locator("#curves-chart g[clip-path] .marker").count() == len(names) * len(made.QUALITIES_DB)
+    assert "Small network makes the smallest files: 55 % smaller than JPEG 4:2:0" in visit.page.inner_text("#finding")
+
+
+def test_another_anchor_and_another_metric_change_the_ranking(visit):
+    visit.page.select_option("#controls .field:nth-child(2) select", "WebP")
+    assert visit.ranking()["JPEG 4:2:0"] == "+25.0 %"
+    assert visit.ranking()["WebP"] == "0 %"
+    visit.page.select_option("#controls .field:nth-child(1) select", "flip")
+    assert "FLIP, axis upside down" in visit.page.inner_html("#curves-chart")
+    assert "at equal FLIP" in visit.page.inner_text("#ranking-note")
+    assert visit.ranking()["JPEG 4:2:0"] == "+25.0 %"
+
+
+def test_a_column_sorts_and_what_was_not_timed_comes_last_both_ways(visit):
+    header = visit.page.locator("#board th button", has_text="Encode")
+    header.click()
+    assert next(iter(visit.ranking())) == "JPEG 4:2:0"
+    assert list(visit.ranking())[-1] == "Small network"
+    header.click()
+    assert next(iter(visit.ranking())) == "AVIF 4:4:4"
+    assert list(visit.ranking())[-1] == "Small network"
+    assert visit.page.get_attribute("#board th[aria-sort]", "aria-sort") == "ascending"
+    assert visit.texts("#board tr.line:last-child .missing") == ["not timed", "not timed"]
+
+
+def test_a_row_opens_to_show_akima_and_the_compared_range(visit):
+    visit.page.click("#board .name:has-text('WebP')")
+    details = visit.page.inner_text("#board .details")
+    assert "BD-rate, Akima\n−20.0 %" in details
+    assert "26.00 dB to 41.00 dB, overlap 100 %" in details
+    assert visit.page.get_attribute("#board .name:has-text('WebP')", "aria-expanded") == "true"
+
+
+def test_the_legend_switches_a_series_off_in_the_charts_only(visit):
+    before = visit.page.locator("#curves-chart path.curve").count()
+    visit.page.click("#legend .chip:has-text('WebP')")
+    assert visit.page.locator("#curves-chart path.curve").count() == before - 1
+    assert visit.page.locator("#speed-chart [data-series='WebP']").count() == 0
+    assert "WebP" in visit.ranking()
+    visit.page.click("#legend .plain:has-text('None')")
+    assert "No curve to draw" in visit.page.inner_text("#curves-chart")
+    visit.page.click("#legend .plain:has-text('All')")
+    assert visit.page.locator("#curves-chart path.curve").count() == before
+
+
+def test_points_tell_their_numbers_to_the_pointer_and_to_the_arrow_keys(visit):
+    visit.page.locator("#curves-chart").scroll_into_view_if_needed()
+    box = visit.page.locator("#curves-chart [data-series='WebP'] .marker").first.bounding_box()
+    visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert re.search(
+        r"WebP\s+quality=0, mean of 3 pictures\s+0\.\d+ bpp · PSNR \(RGB\) 26\.00 dB", visit.page.inner_text("#tip")
+    )
+    visit.page.focus("#curves-chart svg")
+    visit.page.keyboard.press("ArrowDown")
+    visit.page.keyboard.press("ArrowRight")
+    assert "quality=1" in visit.page.inner_text("#tip")
+    visit.page.keyboard.press("Escape")
+    assert visit.page.locator("#tip").is_hidden()
+
+
+def test_speed_shows_the_timed_series_and_turns_to_decoding(visit):
+    timed = {name for name, facts in made.SERIES.items() if facts[3]}
+    assert set(visit.texts("#speed-chart text.label")) == timed
+    assert "Small network" in visit.page.inner_text("#speed-missing")
+    before = visit.page.get_attribute("#speed-chart .front", "d")
+    visit.page.click("#speed-way >> text=Decode")
+    assert visit.page.get_attribute("#speed-chart .front", "d") != before
+
+
+def test_stages_and_memory_open_on_demand(visit):
+    visit.page.click("#inside summary")
+    assert "colour 10 % · transform 50 % · entropy 30 % · rest 10 %" in visit.page.inner_text("#inside-board")
+    assert "3.00 MB" in visit.page.inner_text("#inside-board")
+
+
+def test_the_divider_moves_by_drag_and_by_keys(visit):
+    split = visit.page.locator(".split")
+    split.scroll_into_view_if_needed()
+    stage = visit.page.locator(".stage").bounding_box()
+    visit.page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + 40)
+    visit.page.mouse.down()
+    visit.page.mouse.move(stage["x"] + stage["width"] / 4, stage["y"] + 40)
+    visit.page.mouse.up()
+    assert abs(int(split.get_attribute("aria-valuenow")) - 25) <= 1
+    split.press("End")
+    assert split.get_attribute("aria-valuenow") == "100"
+    split.press("f")
+    assert split.get_attribute("aria-valuenow") == "0"
+
+
+def test_pictures_are_shown_zoomed_and_panned(visit):
+    sizes = "[...document.querySelectorAll('.stage img')].map((image) => [image.naturalWidth, image.naturalHeight])"
+    visit.page.wait_for_function(f"{sizes}.every(([width]) => width > 0)")
+    assert visit.page.evaluate(sizes) == [[made.SIZE[1], made.SIZE[0]]] * 2
+    visit.page.click(".stage-foot >> text=1×")
+    assert visit.page.locator(".stage.zoomed").count() == 0
+    visit.page.locator(".split").press("+")
+    visit.page.evaluate("document.activeElement.blur()")
+    visit.page.locator(".stage").dblclick(position={"x": 30, "y": 30})
+    assert visit.page.locator(".stage.zoomed.pixels").count() == 1
+    where = "document.querySelector('.stage img').style.transform"
+    before = visit.page.evaluate(where)
+    stage = visit.page.locator(".stage").bounding_box()
+    visit.page.mouse.move(stage["x"] + 100, stage["y"] + 100)
+    visit.page.mouse.down()
+    visit.page.mouse.move(stage["x"] + 60, stage["y"] + 70)
+    visit.page.mouse.up()
+    assert visit.page.evaluate(where) != before
+
+
+def test_the_two_sides_show_what_was_chosen_with_its_own_numbers(visit):
+    visit.page.select_option("[data-side=left]", "WebP")
+    visit.page.select_option("[data-side=right]", " original")
+    visit.page.click("#viewer >> text=1 bpp")
+    wanted = made.record("WebP", 5, 0)
+    assert f"{wanted['size_bytes'] / 1000:.2f} kB" in visit.page.inner_text(".caption.left")
+    assert visit.page.inner_text(".caption.right") == "Original"
+    assert "PSNR (RGB) dB\t37.00\t–" in visit.page.inner_text(".side")
+
+
+def test_downloads_are_the_points_and_all_numbers(visit, built):
+    with visit.page.expect_download() as first:
+        visit.page.click("#download-csv")
+    assert Path(first.value.path()).read_text() == (built.parent / "points.csv").read_text()
+    with visit.page.expect_download() as second:
+        visit.page.click("#download-json")
+    assert second.value.suggested_filename == "report.json"
+    assert json.loads(Path(second.value.path()).read_text())["anchor"] == "JPEG 4:2:0"
+
+
+def test_filters_of_one_choice_are_plain_text(visit):
+    assert visit.page.locator("#controls select").count() == 2 + 1  # metric, anchor, and the two families
+    assert visit.texts("#controls output") == ["photos", made.MACHINE]
+
+
+def test_filters_choose_dataset_machine_and_family(browser, crowded):
+    visit = Visit(browser, crowded, viewport=LAPTOP)
+    assert len(visit.ranking()) == 16
+    visit.page.select_option("#controls .field:nth-child(5) select", "learned")
+    assert list(visit.ranking()) == ["Small network"]
+    visit.page.select_option("#controls .field:nth-child(5) select", "")
+    visit.page.select_option("#controls .field:nth-child(3) select", "screens")
+    assert len(visit.ranking()) == len(made.SERIES)
+    assert visit.texts("#controls output") == [made.MACHINE]
+    assert "of screens" in visit.page.inner_text("#finding")
+    assert visit.trouble == []
+    visit.context.close()
+
+
+def test_hostile_names_are_shown_as_text(browser, crowded):
+    visit = Visit(browser, crowded, viewport=LAPTOP)
+    assert any(HOSTILE in name for name in visit.ranking())
+    assert visit.page.locator("img").count() == 2  # those of the viewer
+    assert visit.trouble == []
+    visit.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["built", "crowded"])
+def test_nothing_is_wider_than_a_phone(browser, request, which, scheme):
+    options = {"viewport": PHONE, "color_scheme": scheme, "has_touch": True, "is_mobile": True}
+    visit = Visit(browser, request.getfixturevalue(which), **options)
+    assert visit.overflow() == 0
+    visit.page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    visit.page.locator("#board .name").first.tap()
+    assert visit.overflow() == 0
+    assert visit.page.evaluate("innerWidth") == PHONE["width"]
+    assert visit.trouble == []
+    visit.context.close()
+
+
+def test_touch_moves_the_divider_and_taps_a_point(browser, built):
+    visit = Visit(browser, built, viewport=PHONE, has_touch=True, is_mobile=True)
+    visit.page.locator(".stage").scroll_into_view_if_needed()
+    box = visit.page.locator(".stage").bounding_box()
+    visit.page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + 30)
+    assert abs(int(visit.page.get_attribute(".split", "aria-valuenow")) - 80) <= 1
+    point = visit.page.locator("#speed-chart .marker").first
+    point.scroll_into_view_if_needed()
+    spot = point.bounding_box()
+    visit.page.touchscreen.tap(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2)
+    assert "MPx/s" in visit.page.inner_text("#tip")
+    visit.context.close()
+
+
+def test_the_theme_can_be_turned(visit):
+    paper = "getComputedStyle(document.body).backgroundColor"
+    before = visit.page.evaluate(paper)
+    visit.page.click("#theme")
+    assert visit.page.evaluate(paper) != before
