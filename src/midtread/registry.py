@@ -69,7 +69,7 @@ CODECS = Registry(
         "qoi": f"{_EXTERNAL}.lossless:Qoi",
         "hevc": f"{_EXTERNAL}.hevc:Hevc",
         "vvc": f"{_EXTERNAL}.vvc:Vvc",
-        # "av1": f"{_EXTERNAL}.av1:Av1",
+        "av1": f"{_EXTERNAL}.av1:Av1",
     },
 )
 
@@ -96,5 +96,6 @@ DATASETS = Registry(
         "kodak": "midtread.bench.datasets:KODAK",
         "clic2020-professional-valid": "midtread.bench.datasets:CLIC2020_PROFESSIONAL_VALID",
         "tecnick": "midtread.bench.datasets:TECNICK",
+        "div2k-valid": "midtread.bench.datasets:DIV2K_VALID",
     },
 )

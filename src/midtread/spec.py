@@ -33,7 +33,7 @@ class Limits:
         """Raise LimitError when an array of `shape` has more elements than allowed."""
         elements = 1
         for size in shape:
-            elements *= size
+            elements *= max(size, 1)  # an empty array may still have sides that break somebody's arithmetic
         if elements > self.max_elements:
             text = " x ".join(map(str, shape))
             raise LimitError(

@@ -9,6 +9,7 @@ decoders that can crash run guarded (docs/security.md).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,8 @@ def read(data: bytes, *, limits: Limits = Limits()) -> media.Picture:
         raise BitstreamError(f"this file was made by codec {file.codec!r}, which is not installed here")
     codec = CODECS.get(file.codec)
     x = _decode_native(file, codec.native, limits) if codec.native else open_codec(file.codec).decode(data)
+    if file.dtype not in codec.accepts.dtypes:
+        raise BitstreamError(f"this {file.codec} file declares {file.dtype} samples, which that codec never has")
     x = to_dtype(x, np.dtype(file.dtype))
     if x.shape != file.shape:
         raise BitstreamError(f"this {file.codec} file declares shape {list(file.shape)} but holds {list(x.shape)}")
@@ -120,6 +123,8 @@ def info(data: bytes, *, limits: Limits = Limits()) -> dict[str, Any]:
     if not container.is_midtread(data):
         return _info_native(data, limits)
     file = container.read(data, limits)
+    if 0 in file.shape:
+        raise BitstreamError(f"this {file.codec} file declares the empty shape {list(file.shape)}")
     held = {int(tag): tag.name.lower() for tag in Tag}
     return {
         "format": "midtread",
@@ -154,7 +159,7 @@ def rate_bpp(size_bytes: int, shape: tuple[int, ...]) -> float:
 
     Raises UsageError when the array has no pixels.
     """
-    pixels = int(np.prod(shape[:2], dtype=np.int64))
+    pixels = math.prod(shape[:2])
     if pixels == 0:
         raise UsageError(f"an array of shape {list(shape)} has no pixels, so it has no rate")
     return 8 * size_bytes / pixels

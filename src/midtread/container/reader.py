@@ -56,7 +56,7 @@ class Reader:
                 return self._bounded(value, what, at_most)
             shift += 7
             if shift > 63:
-                raise BitstreamError(f"{what} before byte {self.offset} runs over 9 bytes")
+                raise BitstreamError(f"{what} before byte {self.offset} runs over 10 bytes")
 
     def text(self, what: str, *, at_most: int) -> str:
         """A length byte and that many ASCII characters. Raises BitstreamError for anything else."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -41,6 +43,21 @@ _OURS: dict[str, tuple[Callable[[bytes], Header], Callable[[bytes, Limits], np.n
     "npy": (npy.probe, npy.decode),
     "y4m": (y4m.probe, y4m.decode),
 }
+
+
+@contextmanager
+def _keep_none_alive(name: str) -> Iterator[None]:
+    """Give back the reference to None that imagecodecs' png_decode (2026.3.6) loses whenever it fails.
+
+    Some 10,000 bad files otherwise abort the interpreter ("deallocating None"). From Python 3.12 on None is immortal;
+    one reference too many never hurts.
+    """
+    try:
+        yield
+    except Exception:
+        if name == "png":
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(None))
+        raise
 
 
 def check_format(name: str) -> Format:
@@ -87,7 +104,7 @@ def decode(name: str, data: bytes, limits: Limits = Limits()) -> np.ndarray:
     header.check(label, limits)
     import imagecodecs
 
-    with blame_the_bytes(label):
+    with blame_the_bytes(label), _keep_none_alive(name):
         x: np.ndarray = getattr(imagecodecs, function)(_PREPARE[name](data) if name in _PREPARE else data)
     if x.ndim == 3 and x.shape[1:] == header.shape[:2]:
         x = np.ascontiguousarray(np.moveaxis(x, 0, -1))  # OpenJPH hands two planes over one after the other

@@ -49,7 +49,7 @@ class Hevc(StillCodec):
         """x265 for one picture, without the note about itself that it would put into the stream."""
         settings = ["log-level=error", "info=0", "keyint=1", "ipratio=1", "rdoq-level=2", "hrd=0", "aud=0"]
         if layout.chroma == C420:
-            settings += ["cbqpoffs=-6", "crqpoffs=-6"]
+            settings += ["cbqpoffs=-4", "crqpoffs=-4"]
         tune = [] if self.tune == "none" else ["-tune", self.tune]
         encoder = ["-c:v", "libx265", "-preset", self.preset, *tune, "-qp", str(self.qp)]
         return [*encoder, "-x265-params", ":".join(settings)]

@@ -55,7 +55,7 @@ class Vvc(StillCodec):
         """VVenC for one picture, quantizers flat (no perceptual adaptation)."""
         settings = ["internalbitdepth=10"]
         if layout.chroma == C420:
-            settings += ["CbQpOffset=-5", "CrQpOffset=-6"]
+            settings += ["CbQpOffset=-4", "CrQpOffset=-4"]
         encoder = ["-c:v", "libvvenc", "-preset", self.preset, "-qp", str(self.qp), "-qpa", "0", "-period", "1"]
         return [*encoder, "-vvenc-params", ":".join(settings)]
 

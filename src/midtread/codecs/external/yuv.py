@@ -14,7 +14,7 @@ import numpy as np
 
 from midtread.spec import full_scale
 
-BT709, BT601, DCT = 1, 6, 128  # the numbers of ITU-T H.273, ours from 128 on: files hold them
+BT601, DCT = 6, 128  # the numbers of ITU-T H.273, ours from 128 on: files hold them
 
 
 def _of_weights(red: float, blue: float) -> np.ndarray:
@@ -27,7 +27,6 @@ def _of_weights(red: float, blue: float) -> np.ndarray:
 # Rows: luma, Cb, Cr from (R, G, B). The DCT of three points divided by sqrt(3): its rows are orthogonal and of one
 # length, so one quantizer step costs the same RGB error in every plane.
 MATRICES: dict[int, np.ndarray] = {
-    BT709: _of_weights(0.2126, 0.0722),
     BT601: _of_weights(0.299, 0.114),
     DCT: np.array([[1 / 3, 1 / 3, 1 / 3], [-(18**-0.5), 2 * 18**-0.5, -(18**-0.5)], [6**-0.5, 0, -(6**-0.5)]]),
 }
