@@ -281,3 +281,15 @@ def test_the_command_line_benches_and_reports(small_plan, tmp_path, capsys):
 def test_a_report_of_nothing_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_files_that_were_thrown_away_are_made_again_only_to_be_timed(small_plan, tmp_path):
+    text = small_plan.read_text()
+    small_plan.write_text("keep_files = false\n" + text.replace("items = 1", "items = 0"))
+    run(plan.load(str(small_plan)), tmp_path / "out")
+    kept = [path.name for path in (tmp_path / "out" / "files").rglob("*.*") if path.is_file()]
+    assert {name.split(".")[0] for name in kept} == {"a"}, "the report shows picture a, its files stay"
+    small_plan.write_text("keep_files = false\n" + text.replace("items = 1", "items = 2"))
+    outcome = run(plan.load(str(small_plan)), tmp_path / "out")
+    assert outcome.measured == 4 + 8, "the four files of picture b again, then all eight timed"
+    assert all(record["timing"] for record in records.load(tmp_path / "out").values())

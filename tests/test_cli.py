@@ -201,3 +201,22 @@ def test_the_installed_command_runs_and_a_closed_pipe_is_no_error():
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout == "codecs\n"
     assert done.stderr == ""
+
+
+def test_size_is_never_exceeded_and_bpp_is_near(capsys, tmp_path):
+    media.save(tmp_path / "big.png", photo_like((192, 256, 3)))
+    assert run(capsys, "encode", tmp_path / "big.png", tmp_path / "a.mt", "--codec", "jpeg", "--size", 3000)[0] == 0
+    assert (tmp_path / "a.mt").stat().st_size <= 3000
+    assert run(capsys, "encode", tmp_path / "big.png", tmp_path / "b.jxl", "--bpp", 1.0)[0] == 0
+    assert abs((tmp_path / "b.jxl").stat().st_size * 8 / (192 * 256) - 1.0) < 0.02
+
+
+def test_an_impossible_size_says_what_is_possible(capsys, tmp_path, photo):
+    target = tmp_path / "a.mt"
+    refused(capsys, "encode", photo, target, "--codec", "jpeg", "--size", 10, code=2, words=["bytes"])
+    assert not target.exists()
+
+
+def test_two_targets_at_once_are_refused(capsys, tmp_path, photo):
+    argv = ["encode", photo, tmp_path / "a.jpg", "--bpp", 1, "--psnr", 30]
+    refused(capsys, *argv, code=2, words=["one"])

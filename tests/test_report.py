@@ -15,6 +15,7 @@ import pytest
 import report_records as made
 from midtread.bench import report, report_data
 from midtread.bench.query import Records
+from midtread.bench.report_bd import bd_table
 from midtread.errors import BitstreamError, UnknownNameError, UsageError
 
 
@@ -46,12 +47,41 @@ def points_of(data: dict, series: str) -> list[dict]:
 @pytest.mark.parametrize("metric", ["psnr_db", "ssim", "flip"])
 def test_a_series_with_a_fifth_less_rate_has_bd_rate_minus_20_percent_in_every_metric(whole, metric):
     table = whole["groups"][0]["bd"][metric]
-    percent, akima, low, high, overlap, used, dropped = table["JPEG 4:2:0"]["WebP"]
-    assert percent == pytest.approx(-20, abs=1e-3)
-    assert akima == pytest.approx(-20, abs=1e-3)
+    percent, low, high, overlap, used, dropped, pictures, of_means, akima = table["JPEG 4:2:0"]["WebP"]
+    for figure in (percent, of_means, akima):
+        assert figure == pytest.approx(-20, abs=1e-3)
     assert low < high
-    assert (overlap, used, dropped) == (pytest.approx(1), 7, 0)
+    assert (overlap, used, dropped, pictures) == (pytest.approx(1), 7, 0, 3)
     assert table["WebP"]["JPEG 4:2:0"][0] == pytest.approx(25, abs=1e-3)  # the other way round
+
+
+def test_bd_rate_is_taken_picture_by_picture_whatever_a_knob_keeps_equal():
+    """Codec b is 20 % smaller on both pictures; its knob means equal quality, so that its mean curve hides it."""
+    metric = {"name": "psnr_db", "better": "higher"}
+    rates = np.geomspace(0.1, 2, 8)
+
+    def easy(rate):
+        return 40 + 6 * np.log2(rate)
+
+    def hard(rate):
+        return 28 + 6 * np.log2(rate)
+
+    rows, points = [], []
+    for item, quality in (("easy", easy), ("hard", hard)):
+        rows.append({"series": "a", "item": item, "metric": "psnr_db", "rates": rates, "qualities": quality(rates)})
+        targets = np.linspace(22, 44, 8)  # dB, the same for both pictures
+        own = 0.8 * 2 ** ((targets - quality(1)) / 6)
+        rows.append({"series": "b", "item": item, "metric": "psnr_db", "rates": own, "qualities": targets})
+    for series in ("a", "b"):
+        pair = [row for row in rows if row["series"] == series]
+        for rate, y in zip(
+            np.mean([r["rates"] for r in pair], 0), np.mean([r["qualities"] for r in pair], 0), strict=True
+        ):
+            points.append({"series": series, "rate_bpp": float(rate), "y": {"psnr_db": [float(y), 0, 0]}})
+    found = bd_table(rows, points, metric)["a"]["b"]
+    assert found[0] == pytest.approx(-20, abs=1e-2)
+    assert found[6] == 2
+    assert found[7] > -5, "the mean curves tell another story"
 
 
 def test_bd_rates_exist_for_every_pair_of_lossy_series_and_not_for_lossless_ones(whole):

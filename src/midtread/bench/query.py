@@ -88,6 +88,14 @@ FROM (SELECT *, unnest(map_entries(metrics)) AS entry FROM records WHERE error I
 GROUP BY ALL
 """
 
+_CURVES = """
+SELECT dataset, machine, series, item, entry.key AS metric,
+       list(rate_bpp ORDER BY rate_bpp, n) AS rates, list(entry.value ORDER BY rate_bpp, n) AS qualities
+FROM (SELECT *, unnest(map_entries(metrics)) AS entry FROM records WHERE error IS NULL AND NOT lossless)
+WHERE entry.value IS NOT NULL
+GROUP BY ALL ORDER BY min(n)
+"""
+
 _STAGES = """
 SELECT dataset, machine, series, setting, entry.key AS stage,
        sum((entry.value->>'median')::DOUBLE) / sum(pixels) * 1e9 AS ms_per_mpx
@@ -145,6 +153,10 @@ class Records:
     def measures(self) -> list[Row]:
         """One row per setting and metric: pictures it has a value for, mean, quartiles; for psnr_db `of_mean_mse`."""
         return self._ask(_MEASURES)
+
+    def curves(self) -> list[Row]:
+        """One row per series, picture and metric: `rates` and `qualities` of its settings, by rate."""
+        return self._ask(_CURVES)
 
     def stages(self, direction: str) -> list[Row]:
         """One row per setting and stage of "encode" or "decode": milliseconds per megapixel."""

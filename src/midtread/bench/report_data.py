@@ -9,18 +9,15 @@ Averages are made here and nowhere else: the page only chooses and draws. Curves
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from midtread.bench.query import Records, Row
+from midtread.bench.report_bd import IN_DECIBELS, bd_table, quality_scale, short
 from midtread.errors import UnknownNameError, UsageError
-from midtread.metrics.rate_distortion import Better, bd_rate
 from midtread.registry import nearest
 
 TYPICAL_BPP = 0.75  # speeds are those of the setting nearest to this: a good-looking photograph on the web
-
-# Near 1 all the difference between codecs sits in the last digits, so these are drawn and integrated in decibels.
-_IN_DECIBELS = ("ssim", "ms_ssim")
 
 # One hue per codec, the same in every report; other codecs take what is left. Settings of one codec share its hue and
 # differ by dash and marker fill.
@@ -53,7 +50,8 @@ def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
     metrics = [_metric(one) for one in run.get("metrics", []) if any(m["metric"] == one["name"] for m in measures)]
     if not metrics:
         raise UsageError("run.json lists none of the metrics that the records hold; nothing can be compared")
-    groups = [_group(one, points, measures, metrics, records, names) for one in records.groups()]
+    curves = records.curves()
+    groups = [_group(one, points, measures, curves, metrics, records, names) for one in records.groups()]
     return {
         "title": run.get("title") or "Codecs compared",
         "created": run.get("created") or records.finished(),
@@ -91,19 +89,12 @@ def looks(series: Sequence[Row]) -> list[Row]:
     return drawn
 
 
-def quality_scale(metric: str) -> Callable[[float], float]:
-    """The scale on which a metric is drawn and integrated: decibels for SSIM and MS-SSIM, itself for the others."""
-    if metric in _IN_DECIBELS:
-        return lambda value: -10 * math.log10(1 - value) if value < 1 else math.inf
-    return lambda value: value
-
-
 def _absent(one: Row) -> Row:
     return {"what": one.get("what") or one.get("codec"), "series": one.get("series"), "install": one.get("install")}
 
 
 def _metric(one: Row) -> Row:
-    decibels = one["name"] in _IN_DECIBELS
+    decibels = one["name"] in IN_DECIBELS
     unit = "dB" if decibels else one.get("unit", "")
     label = one.get("label") or one["name"]
     recipe = one.get("recipe", "")
@@ -113,7 +104,13 @@ def _metric(one: Row) -> Row:
 
 
 def _group(
-    group: Row, points: list[Row], measures: list[Row], metrics: list[Row], records: Records, names: list[str]
+    group: Row,
+    points: list[Row],
+    measures: list[Row],
+    curves: list[Row],
+    metrics: list[Row],
+    records: Records,
+    names: list[str],
 ) -> Row:
     """One dataset on one machine."""
 
@@ -132,7 +129,7 @@ def _group(
         "pictures": group["pictures"],
         "megapixels": short((group["pixels"] or 0) / 1e6),
         "points": lossy,
-        "bd": {metric["name"]: _bd_table(lossy, metric) for metric in metrics},
+        "bd": {metric["name"]: bd_table(mine(curves), lossy, metric) for metric in metrics},
         "speed": speeds,
         "stages": {way: _stages(mine(records.stages(way)), timed) for way in ("encode", "decode")},
         "lossless": _lossless([point for point in whole if point["lossless"]], records.series()),
@@ -170,34 +167,6 @@ def _point(point: Row, metrics: list[Row], values: dict[tuple[str, str, str], Ro
     }
 
 
-def _bd_table(points: list[Row], metric: Row) -> dict[str, dict[str, list[Any] | str]]:
-    """BD-rate of every series against every anchor, as `_bd` gives it."""
-    curves: dict[str, tuple[list[float], list[float]]] = {}
-    for point in points:
-        drawn = point["y"].get(metric["name"])
-        if drawn:
-            rates, qualities = curves.setdefault(point["series"], ([], []))
-            rates.append(point["rate_bpp"])
-            qualities.append(drawn[0])
-    return {
-        anchor: {name: _bd(base, curve, metric["better"]) for name, curve in curves.items() if name != anchor}
-        for anchor, base in curves.items()
-    }
-
-
-def _bd(
-    anchor: tuple[list[float], list[float]], curve: tuple[list[float], list[float]], better: Better
-) -> list[Any] | str:
-    """[percent, Akima percent, quality from, to, overlap, points used, points dropped], or why there is no number."""
-    try:
-        pchip = bd_rate(*anchor, *curve, better=better)
-        akima = bd_rate(*anchor, *curve, better=better, method="akima")
-    except UsageError as error:  # too few points, or no quality in common: the page says so instead
-        return str(error)
-    figures = (pchip.percent, akima.percent, pchip.overlap_low, pchip.overlap_high, pchip.overlap_fraction)
-    return [*map(short, figures), pchip.points[1], pchip.dropped[1]]
-
-
 def _speeds(points: list[Row]) -> dict[str, int]:
     """Index of the timed point nearest to the typical rate, for each series that was timed."""
     chosen: dict[str, int] = {}
@@ -233,10 +202,3 @@ def _lossless(points: list[Row], series: list[Row]) -> list[Row]:
         kept |= {key: short(point[key]) for key in ("rate_bpp", "encode_mpx_s", "decode_mpx_s")}
         rows.append({**kept, "percent_of_png": short(100 * point["size_bytes"] / min(png)) if png else None})
     return rows
-
-
-def short(value: float | None) -> float | None:
-    """Six digits are more than was measured; JSON knows no infinity."""
-    if value is None or not math.isfinite(value):
-        return None
-    return float(f"{value:.6g}")

@@ -99,7 +99,9 @@ def _rate_distortion(
         return set(plan.metrics) <= {*record["metrics"], *record["unmeasured"]}
 
     # a file that was thrown away must be made again before it can be timed
-    to_do = [job for job in jobs if not finished(job) or not job.target.exists()]
+    untimed = [job for job in _timed(plan, jobs) if not (done.get(job.identity()["key"]) or {}).get("timing")]
+    gone = [job for job in untimed if not job.target.exists()]
+    to_do = [job for job in jobs if not finished(job) or job in gone]
     if to_do:
         progress.start("rate-distortion", len(to_do))
     groups: dict[tuple[str, str, str], list[Job]] = {}
@@ -116,20 +118,23 @@ def _rate_distortion(
     return len(to_do)
 
 
-def _timing(
-    plan: Plan, jobs: list[Job], done: dict[str, records.Record], writer: records.Writer, progress: Progress
-) -> int:
-    if not plan.timing.items:
-        return 0
+def _timed(plan: Plan, jobs: list[Job]) -> list[Job]:
+    """The jobs on the first pictures of each dataset, as many as the plan times."""
     pictures: dict[str, list[str]] = {}
     for job in jobs:
         names = pictures.setdefault(job.dataset, [])
         if job.item not in names and len(names) < plan.timing.items:
             names.append(job.item)
+    return [job for job in jobs if job.item in pictures[job.dataset]]
+
+
+def _timing(
+    plan: Plan, jobs: list[Job], done: dict[str, records.Record], writer: records.Writer, progress: Progress
+) -> int:
     to_do = []
-    for job in jobs:
+    for job in _timed(plan, jobs):
         record = done[job.identity()["key"]]
-        if job.item in pictures[job.dataset] and not record["error"] and not record["timing"]:
+        if not record["error"] and not record["timing"]:
             to_do.append(job)
     if to_do:
         progress.start("timing", len(to_do))

@@ -65,7 +65,7 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def progress(self):
+    def progress(self) -> Progress:
         """The callbacks that draw this bar."""
 
         def start(phase: str, total: int) -> None:

@@ -51,7 +51,7 @@ def encode(
     picture = _load(source, max_elements)
     name, wrap = _codec_for(target, codec)
     options = parse_options(set or [])
-    goal = {"rate_bpp": bpp, "size_bytes": size, "psnr_db": psnr, "max_error": max_error}
+    goal: dict[str, Any] = {"rate_bpp": bpp, "size_bytes": size, "psnr_db": psnr, "max_error": max_error}
     goal = {key: value for key, value in goal.items() if value is not None}
     note = ""
     metadata = {} if drop_metadata else {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
@@ -65,7 +65,8 @@ def encode(
         from midtread.codecs.target import encode_to
 
         reached = encode_to(picture.array, name, options, finish=finish, progress=_trial, **goal)
-        data, options, note = reached.data, reached.options, f"  {reached.note}"
+        data, options = reached.data, reached.options
+        note = f"  {reached.psnr_db:.2f} dB  {reached.trials} trials" + (f"  {reached.note}" if reached.note else "")
     else:
         data = finish(open_codec(name, **options).encode(picture.array))
     media.write_bytes(target, data)

@@ -26,7 +26,7 @@ function bdCell(bd, low, high) {
   const width = (100 * (Math.min(high, Math.max(bd.percent, 0)) - Math.max(low, from))) / (high - low || 1);
   return h(
     "td",
-    { title: bd.isAnchor ? null : `Akima ${signedPercent(bd.akima)}` },
+    { title: bd.isAnchor || !isNumber(bd.ofMeans) ? null : `of the mean curves ${signedPercent(bd.ofMeans)}` },
     h(
       "div",
       { class: "bd" },
@@ -139,7 +139,9 @@ function detailRow(row, span) {
   ];
   if (bd.why) facts.push(["No BD-rate (a: the anchor, b: this series)", bd.why]);
   else if (!bd.isAnchor) {
-    facts.push(["BD-rate, PCHIP", signedPercent(bd.percent)], ["BD-rate, Akima", signedPercent(bd.akima)]);
+    const mean = (value) => (isNumber(value) ? signedPercent(value) : "none");
+    facts.push(["BD-rate, mean over pictures", `${signedPercent(bd.percent)}, ${bd.pictures} pictures`]);
+    facts.push(["BD-rate of the mean curves", `${mean(bd.ofMeans)} by PCHIP, ${mean(bd.akima)} by Akima`]);
     facts.push(["Compared over", `${quality(bd.low)} to ${quality(bd.high)}, overlap ${fixed(100 * bd.overlap, 0)} %`]);
   }
   if (point) {

@@ -96,7 +96,7 @@ function qualityText(name, value, withUnit = true) {
   return withUnit && one && one.unit && !one.decibels ? `${text} ${one.unit}` : text;
 }
 
-/** BD-rate of a series against the chosen anchor: {percent, akima, low, high, overlap, used, dropped} or {why}. */
+/** BD-rate of a series against the chosen anchor: {percent, low, high, overlap, used, dropped, pictures, ofMeans, akima} or {why}. */
 function bdRate(name, anchor = state.anchor) {
   if (name === anchor) return { percent: 0, isAnchor: true };
   const table = group().bd[state.metric];
@@ -104,8 +104,8 @@ function bdRate(name, anchor = state.anchor) {
   if (!row) return { why: "the anchor has no curve here" };
   const found = row[name];
   if (!Array.isArray(found)) return { why: found || "no curve for this metric" };
-  const [percent, akima, low, high, overlap, used, dropped] = found;
-  return { percent, akima, low, high, overlap, used, dropped };
+  const [percent, low, high, overlap, used, dropped, pictures, ofMeans, akima] = found;
+  return { percent, low, high, overlap, used, dropped, pictures, ofMeans, akima };
 }
 
 /** The timed point whose speeds stand for a series, or null. */
