@@ -1,20 +1,20 @@
 """Do our numbers agree with the published ones? BD-rate on Kodak, from the committed records.
 
-    midtread bench kodak --out benchmarks/results/kodak     # makes the records (about an hour on two cores)
-    python benchmarks/kodak.py                              # prints the table, compares with what is published
+    midtread bench kodak --out runs/kodak       # an hour and a half on two cores; then copy records.jsonl, run.json,
+    midtread report runs/kodak                  # index.html and points.csv to benchmarks/results/kodak
+    python benchmarks/kodak.py                  # prints the table, compares with what is published
 
-PSNR (RGB), mean over the 24 pictures of rate and of quality at each setting, PCHIP over log rate, against JPEG 4:2:0.
-Published: CompressAI's results folder (WebP, AV1) and measurements with older libraries (JPEG 2000 by OpenJPEG 9/7 with
-colour transform, JPEG XL by libjxl through Pillow, AVIF by Pillow at speed 5). Libraries drift by a few points.
+PSNR (RGB), PCHIP over log rate, against JPEG 4:2:0: once picture by picture (geometric mean over the 24), once between
+the mean curves. Published: CompressAI's results folder (WebP, AV1) and measurements with older libraries (JPEG 2000 by
+OpenJPEG 9/7 with colour transform at fixed rates, JPEG XL and AVIF by Pillow). Libraries drift by a few points.
 """
 
+import json
 import sys
-from collections import defaultdict
 from pathlib import Path
-from statistics import mean
 
-from midtread.bench import records
-from midtread.metrics.rate_distortion import bd_rate
+from midtread.bench.query import Records
+from midtread.bench.report_data import payload
 
 FOLDER = Path(__file__).parent / "results" / "kodak"
 ANCHOR = "JPEG 4:2:0"
@@ -27,41 +27,17 @@ PUBLISHED = {
 }
 
 
-def curves(metric: str) -> dict[str, list[tuple[float, float]]]:
-    """series -> (mean bits per pixel, mean quality) of every setting that all pictures have."""
-    found = defaultdict(lambda: defaultdict(list))
-    for record in records.load(FOLDER).values():
-        value = record["metrics"].get(metric)
-        if value is not None and not record["error"] and not record["lossless"]:
-            found[record["series"]][record["setting"]].append((record["rate_bpp"], value))
-    pictures = max(len(points) for settings in found.values() for points in settings.values())
-    return {
-        series: [
-            (mean(rate for rate, _ in points), mean(value for _, value in points))
-            for points in settings.values()
-            if len(points) == pictures
-        ]
-        for series, settings in found.items()
-    }
-
-
 def main() -> int:
-    psnr, ssimulacra2 = curves("psnr_db"), curves("ssimulacra2")
-    rows = []
-    for series in psnr:
-        percents = []
-        for table in (psnr, ssimulacra2):
-            a, b = table[ANCHOR], table[series]
-            percents.append(bd_rate([r for r, _ in a], [q for _, q in a], [r for r, _ in b], [q for _, q in b]))
-        rows.append((percents[0].percent, series, percents))
-    print(f"{'series':24} {'PSNR':>8} {'overlap':>8} {'published':>10}   {'SSIMULACRA 2':>12}")
-    for percent, series, (by_psnr, by_ssimulacra2) in sorted(rows):
+    page = payload(Records([FOLDER]), json.loads((FOLDER / "run.json").read_text()))
+    tables = {metric: page["groups"][0]["bd"][metric][ANCHOR] for metric in ("psnr_db", "ssimulacra2")}
+    rows = sorted((found[0], series, found) for series, found in tables["psnr_db"].items())
+    print(f"{'series':24} {'PSNR':>7} {'mean curves':>12} {'published':>10} {'overlap':>8} {'SSIMULACRA 2':>13}")
+    for percent, series, found in rows:
         published = f"{PUBLISHED[series]:.1f}" if series in PUBLISHED else "-"
-        overlap = f"{100 * by_psnr.overlap_fraction:.0f} %"
-        print(f"{series:24} {percent:8.1f} {overlap:>8} {published:>10}   {by_ssimulacra2.percent:12.1f}")
-    best = min(rows)[1]
-    print(f"\nbest conventional codec by PSNR: {best}")
-    return 0 if best == "VVC intra" else 1
+        other = tables["ssimulacra2"][series][0]
+        print(f"{series:24} {percent:7.1f} {found[7]:12.1f} {published:>10} {100 * found[3]:6.0f} % {other:13.1f}")
+    print(f"\nbest conventional codec by PSNR: {rows[0][1]}")
+    return 0 if rows[0][1] == "VVC intra" else 1
 
 
 if __name__ == "__main__":
