@@ -30,7 +30,7 @@ def test_every_codec_of_the_registry_runs_in_the_test_environment():
 def test_a_midtread_file_decodes_to_the_shape_and_dtype_that_went_in(name):
     codec = CODECS.get(name)
     for dtype in codec.accepts.dtypes:
-        for shape in shapes_of(codec):
+        for shape in shapes_of(codec, 64, 96):  # large enough for a codec whose default is a compression ratio
             if (dtype, 1 if len(shape) == 2 else shape[2]) in codec.accepts.but_not:
                 with pytest.raises(UsageError, match=dtype):
                     midtread.encode(photo_like(shape, dtype), name)

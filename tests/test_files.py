@@ -6,11 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
-from pictures import photo_like
 
 import midtread
 from midtread import container
 from midtread.errors import BitstreamError, LimitError, UsageError
+from pictures import photo_like
 
 
 def test_the_front_door_has_the_documented_names():

@@ -6,17 +6,19 @@ One child is started on first use and kept. It is asked over its standard input 
     answer   u8 0 │ u8 length │ dtype │ u8 rank │ u64 shape[rank] │ samples
              u8 1 │ u8 length │ name of an error class │ u32 length │ message              (little-endian)
 
-A crash, a hang and running out of memory end the child, not the caller. The child limits its own address space to
-what the claimed size explains. This is no sandbox: a decoder that is taken over acts with the user's rights.
+A crash, a hang and running out of memory end the child, not the caller. The child limits its own address space and CPU
+time to what the claimed size explains. This is no sandbox: a decoder that is taken over acts with the user's rights.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
 import threading
+from math import ceil, prod
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +32,8 @@ from midtread.spec import Limits
 _DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64")
 _SPARE_BYTES = 2**30  # address space beyond what a child uses at rest
 _BYTES_PER_ELEMENT = 40  # libjxl and OpenJPEG hold several 4-byte copies of each sample
-_SECONDS, _ELEMENTS_PER_SECOND = 10.0, 1e6  # a slow machine does 10 times better than that
+_SECONDS, _ELEMENTS_PER_SECOND = 10.0, 1e6  # of CPU time; a slow machine does 10 times better than that
+_PATIENCE = 10  # wall-clock seconds for each CPU second: a busy machine is not a hanging decoder
 
 
 class _CrashError(BitstreamError):
@@ -66,7 +69,7 @@ class _Child:
             expired.set()
             process.kill()
 
-        timer = threading.Timer(seconds, expire)
+        timer = threading.Timer(_PATIENCE * seconds, expire)
         timer.daemon = True
         timer.start()
         try:
@@ -75,7 +78,7 @@ class _Child:
         except (EOFError, OSError) as error:
             code = process.wait()
             self.stop()
-            if expired.is_set():
+            if expired.is_set() or -code == getattr(signal, "SIGXCPU", None):
                 raise LimitError(
                     f"decoding this {label} file took more than {seconds:.0f} s; "
                     "if you trust it, pass trusted=True to decode it without a limit"
@@ -150,8 +153,11 @@ def decode(name: str, data: bytes, limits: Limits = Limits(), elements: int | No
         BitstreamError: also when the decoder crashed.
         LimitError: also when it took too long or too much memory.
     """
-    seconds = _SECONDS + (limits.max_elements if elements is None else elements) / _ELEMENTS_PER_SECOND
-    return _CHILD.decode(name, data, limits, seconds)
+    return _CHILD.decode(name, data, limits, _seconds(limits.max_elements if elements is None else elements))
+
+
+def _seconds(elements: int) -> float:
+    return _SECONDS + elements / _ELEMENTS_PER_SECOND
 
 
 def _u(value: int, width: int) -> bytes:
@@ -201,6 +207,8 @@ def serve() -> None:
     """What the child does: answer until its standard input ends."""
     ask, answer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
+    if hasattr(signal, "SIGXCPU"):
+        signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     for number in (0, 1, 2):  # libraries print warnings; they must not get between the answers
         os.dup2(nothing, number)
     while head := ask.read(4):
@@ -208,7 +216,7 @@ def serve() -> None:
         limits = Limits(max_elements=int.from_bytes(ask.read(8), "little"))
         data = ask.read(int.from_bytes(ask.read(8), "little"))
         try:
-            x = _decode_with_less_memory(name, data, limits)
+            x = _decode_within_limits(name, data, limits)
             shape = b"".join(_u(size, 8) for size in x.shape)
             answer.write(b"\0" + _u(len(x.dtype.name), 1) + x.dtype.name.encode() + _u(x.ndim, 1) + shape)
             answer.write(x.reshape(-1).view(np.uint8).data)
@@ -218,23 +226,27 @@ def serve() -> None:
         answer.flush()
 
 
-def _decode_with_less_memory(name: str, data: bytes, limits: Limits) -> np.ndarray:
+def _decode_within_limits(name: str, data: bytes, limits: Limits) -> np.ndarray:
     from midtread.media import native
 
     header = native.probe(name, data)
     header.check(FORMATS[name].label, limits)
-    elements = int(np.prod(header.shape, dtype=np.float64))
+    elements = prod(header.shape)
     try:
         import resource
 
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        allowed = used + _SPARE_BYTES + _BYTES_PER_ELEMENT * elements + 4 * len(data)
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        allowed = allowed if hard == resource.RLIM_INFINITY else min(allowed, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (allowed, hard))
-    except (ImportError, OSError, ValueError):  # not Linux: the time limit and the crash barrier remain
-        return native.decode(name, data, limits)
-    try:
-        return native.decode(name, data, limits)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        _lower(resource.RLIMIT_AS, used + _SPARE_BYTES + _BYTES_PER_ELEMENT * elements + 4 * len(data))
+        times = os.times()
+        _lower(resource.RLIMIT_CPU, ceil(times.user + times.system + _seconds(elements)))
+    except (ImportError, OSError, ValueError):  # not Linux: the crash barrier and the caller's patience remain
+        pass
+    return native.decode(name, data, limits)
+
+
+def _lower(kind: int, value: int) -> None:
+    """Set a soft limit of this process; the next file may set another."""
+    import resource
+
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

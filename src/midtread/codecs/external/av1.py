@@ -67,7 +67,7 @@ class Av1(NativeCodec):
         if self.bit_depth > 8:
             pixels += f"{self.bit_depth}le"
         with stage("encode"):
-            data = ffmpeg.encode(raw, pixels, *x.shape[:2], self._arguments(), "avif", _COLOURS)
+            data = ffmpeg.encode(raw, pixels, x.shape[0], x.shape[1], self._arguments(), "avif", _COLOURS)
         return data + _WAS_UINT8 if x.dtype == np.uint8 and self.bit_depth > 8 else data
 
     def decode(self, data: bytes) -> np.ndarray:

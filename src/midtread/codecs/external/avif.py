@@ -30,7 +30,7 @@ class Avif(NativeCodec):
     summary: ClassVar[str] = "AVIF (AV1 intra), 8 to 12 bits; libavif with libaom"
     # imagecodecs codes gray samples of more than 8 bits lossless, whatever the quality
     accepts: ClassVar[Accepts] = Accepts(("uint8", "uint16"), (1, 3, 4), but_not=(("uint16", 1),))
-    knob: ClassVar[Knob] = Knob("quality", 0, 99, "up", integer=True, meaning="libavif quality; several may give one file")
+    knob: ClassVar[Knob] = Knob("quality", 0, 99, "up", integer=True, meaning="libavif quality; some share one file")
     native: ClassVar[str] = "avif"
 
     quality: int = 60  # no meaning when lossless
@@ -102,7 +102,7 @@ class Avif(NativeCodec):
 
     @classmethod
     def backend(cls) -> str:
-        """libavif and libaom of Pillow (8 bits), libavif of imagecodecs (10 and 12 bits, lossless)."""
+        """Of Pillow (8 bits) and imagecodecs (10 and 12 bits, lossless)."""
         from PIL import _avif
 
         versions = dict(part.rsplit(":", 1) for part in _avif.codec_versions().split(", "))

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from midtread.codecs.external.native import cpus
-from midtread.errors import BitstreamError, LimitError, MissingError, UsageError
+from midtread.errors import BitstreamError, CodecError, LimitError, MissingError, UsageError
 
 NEEDS = (("imageio_ffmpeg", 'pip install "midtread[video]"'),)
 
@@ -109,7 +109,7 @@ def decode(data: bytes, codec: str, pixels: str, height: int, width: int, length
     return raw
 
 
-def _run(arguments: Sequence[str], data: bytes, seconds: float, error: type[UsageError] | type[BitstreamError]) -> bytes:
+def _run(arguments: Sequence[str], data: bytes, seconds: float, error: type[CodecError]) -> bytes:
     command = [executable(), *_QUIET, "error", *arguments]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=seconds)

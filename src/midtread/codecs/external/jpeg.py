@@ -68,7 +68,8 @@ class Jpeg(NativeCodec):
         """libjpeg-turbo of imagecodecs and, for progressive files, of Pillow."""
         from PIL import features
 
-        return f"{imagecodecs_backend('jpeg8')}; progressive: libjpeg-turbo {features.version('libjpeg_turbo')} (Pillow)"
+        turbo = features.version("libjpeg_turbo")
+        return f"{imagecodecs_backend('jpeg8')}; progressive: libjpeg-turbo {turbo} (Pillow)"
 
     @property
     def chroma(self) -> str:

@@ -39,7 +39,7 @@ class JpegLS(NativeCodec):
 
     @classmethod
     def backend(cls) -> str:
-        """CharLS of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("jpegls")
 
     @property

@@ -60,7 +60,7 @@ class JpegXL(NativeCodec):
 
     @classmethod
     def backend(cls) -> str:
-        """libjxl of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("jpegxl")
 
 

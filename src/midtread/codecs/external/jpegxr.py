@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from midtread.codecs.external.native import NativeCodec, encoding, imagecodecs_backend
+from midtread.errors import UsageError
 from midtread.spec import Accepts, Knob, check_choice, check_range
 
 
 @dataclass(frozen=True)
 class JpegXR(NativeCodec):
-    """JPEG XR with jxrlib's quality scale, which switches RGB to 4:2:0 below 0.5."""
+    """JPEG XR with jxrlib's quality scale, which halves the chroma of uint8 pictures below 0.5."""
 
     name: ClassVar[str] = "jpegxr"
     summary: ClassVar[str] = "JPEG XR, lossy or lossless; jxrlib"
@@ -33,15 +34,20 @@ class JpegXR(NativeCodec):
         import imagecodecs
 
         x = self.check(x)
+        if x.dtype == np.uint8 and self.chroma == "4:2:0" and x.shape[1] < 17:
+            raise UsageError(
+                f"codec 'jpegxr' below quality 0.5 takes uint8 pictures 17 or more pixels wide, got {x.shape[1]}: "
+                "jxrlib cannot halve the chroma of a single block; set quality to 0.5 or more"
+            )
         with encoding(self.name):
             return bytes(imagecodecs.jpegxr_encode(x, 1.0 if self.lossless else float(self.quality)))
 
     @classmethod
     def backend(cls) -> str:
-        """jxrlib of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("jpegxr")
 
     @property
     def chroma(self) -> str:
-        """4:2:0 below quality 0.5, as jxrlib's own encoder does."""
+        """4:2:0 below quality 0.5, as jxrlib's own encoder does; uint16 pictures are always 4:4:4."""
         return "4:2:0" if self.quality < 0.5 and not self.lossless else "4:4:4"

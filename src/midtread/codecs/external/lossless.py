@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Png(_Lossless):
 
     @classmethod
     def backend(cls) -> str:
-        """libpng of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("png")
 
 
@@ -71,7 +71,7 @@ class Tiff(_Lossless):
         x = self.check(x)
         channels = 1 if x.ndim == 2 else x.shape[2]
         # Stated in full: imagecodecs takes [H, W, 2] for a stack of H pages otherwise.
-        options = {
+        options: dict[str, Any] = {
             "photometric": "rgb" if channels >= 3 else "minisblack",
             "planarconfig": "contig",
             "extrasample": imagecodecs.TIFF.EXTRASAMPLE.UNASSALPHA if channels in (2, 4) else None,
@@ -90,7 +90,7 @@ class Tiff(_Lossless):
 
     @classmethod
     def backend(cls) -> str:
-        """libtiff of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("tiff")
 
 
@@ -113,5 +113,5 @@ class Qoi(_Lossless):
 
     @classmethod
     def backend(cls) -> str:
-        """qoi.h of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("qoi")

@@ -16,6 +16,14 @@ from midtread.spec import Codec, stage
 class NativeCodec(Codec):
     """A codec whose files are a known format; `media`, which opens anybody's files, opens ours too."""
 
+    def check(self, x: np.ndarray) -> np.ndarray:
+        """As for every codec; and with textbook strides, which imagecodecs insists on.
+
+        NumPy lets the strides of axes of length 1 be anything: a slice of one pixel counts as contiguous to it.
+        """
+        x = super().check(x)
+        return x if x.strides == np.empty(x.shape, x.dtype).strides else x.copy()
+
     def decode(self, data: bytes) -> np.ndarray:
         """Decompress a file of this format, whoever wrote it. Raises BitstreamError or LimitError."""
         assert self.native is not None

@@ -75,7 +75,7 @@ class StillCodec(Codec):
 
     @abstractmethod
     def arguments(self, layout: Layout) -> list[str]:
-        """ffmpeg's arguments for the encoder."""
+        """Arguments of ffmpeg for the encoder."""
 
     def encode(self, x: np.ndarray) -> bytes:
         """uint8 or uint16 [H, W] or [H, W, 3] -> a midtread file; sides are padded, never refused."""

@@ -59,7 +59,7 @@ class WebP(NativeCodec):
 
     @classmethod
     def backend(cls) -> str:
-        """libwebp of imagecodecs."""
+        """As imagecodecs has it."""
         return imagecodecs_backend("webp")
 
     @property
