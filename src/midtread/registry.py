@@ -99,3 +99,80 @@ DATASETS = Registry(
         "div2k-valid": "midtread.bench.datasets:DIV2K_VALID",
     },
 )
+
+_CODERS = "midtread.entropy.coders"
+
+CODERS = Registry(
+    "coder",
+    {
+        "rans": f"{_CODERS}.rans:Rans",
+        "range": f"{_CODERS}.range:Range",
+        "cabac": f"{_CODERS}.cabac:Cabac",
+        "huffman": f"{_CODERS}.huffman:Huffman",
+        "rice": f"{_CODERS}.rice:Rice",
+        "bitpack": f"{_CODERS}.bitpack:Bitpack",
+        "constriction_ans": f"{_CODERS}.constriction_coders:ConstrictionAns",
+        "constriction_range": f"{_CODERS}.constriction_coders:ConstrictionRange",
+        "zstd": f"{_CODERS}.byte_coders:Zstd",
+        "brotli": f"{_CODERS}.byte_coders:Brotli",
+        "jpegls": f"{_CODERS}.plane_coders:JpegLsPlanes",
+        "jpegxl": f"{_CODERS}.plane_coders:JpegXlPlanes",
+        "webp": f"{_CODERS}.plane_coders:WebpPlanes",
+        "png": f"{_CODERS}.plane_coders:PngPlanes",
+    },
+)
+
+_TRANSFORMS = "midtread.transforms"
+
+TRANSFORMS = Registry(
+    "transform",
+    {
+        "none": f"{_TRANSFORMS}.base:Identity",
+        "planes": f"{_TRANSFORMS}.colour:Planes",
+        "ycocg-r": f"{_TRANSFORMS}.colour:YCoCgR",
+        "rct": f"{_TRANSFORMS}.colour:Rct",
+        "ycbcr": f"{_TRANSFORMS}.colour:YCbCr",
+        "klt": f"{_TRANSFORMS}.colour:Klt",
+        "dct": f"{_TRANSFORMS}.dct:Dct",
+        "dct-int": f"{_TRANSFORMS}.dct:IntegerDct",
+        "wavelet53": f"{_TRANSFORMS}.wavelet:Wavelet53",
+        "wavelet97": f"{_TRANSFORMS}.wavelet:Wavelet97",
+        "packet53": f"{_TRANSFORMS}.packet:Packet53",
+        "packet97": f"{_TRANSFORMS}.packet:Packet97",
+        "med": f"{_TRANSFORMS}.predict:Med",
+        "paeth": f"{_TRANSFORMS}.predict:Paeth",
+        "gradient": f"{_TRANSFORMS}.predict:Gradient",
+        "lorenzo": f"{_TRANSFORMS}.predict:Lorenzo",
+    },
+)
+
+_QUANTIZE = "midtread.quantize"
+
+QUANTIZERS = Registry(
+    "quantizer",
+    {
+        "none": f"{_QUANTIZE}.uniform:Identity",
+        "uniform": f"{_QUANTIZE}.uniform:Uniform",
+        "deadzone": f"{_QUANTIZE}.uniform:DeadZone",
+        "rdoq": f"{_QUANTIZE}.rate_distortion:RateDistortion",
+        "per-band": f"{_QUANTIZE}.per_band:PerBand",
+        "mu-law": f"{_QUANTIZE}.companding:MuLaw",
+        "power-law": f"{_QUANTIZE}.companding:PowerLaw",
+        "lloyd-max": f"{_QUANTIZE}.lloyd_max:LloydMax",
+        "digit-planes": f"{_QUANTIZE}.digit_planes:DigitPlanes",
+    },
+)
+
+_MODELS = "midtread.entropy.models"
+
+MODELS = Registry(
+    "model",
+    {
+        "static": f"{_MODELS}:Static",
+        "context": f"{_MODELS}:Context",
+        "causal": f"{_MODELS}:Causal",
+        "parametric": f"{_MODELS}:Parametric",
+        "mixture": f"{_MODELS}:Mixture",
+        "adaptive": f"{_MODELS}:AdaptiveBlocks",
+    },
+)

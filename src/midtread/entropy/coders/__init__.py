@@ -1,0 +1,1 @@
+"""Coders: integers and bytes. One file and one line in `midtread.registry.CODERS` each."""

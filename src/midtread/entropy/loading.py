@@ -1,0 +1,43 @@
+"""When a compiled kernel is worth loading: numba costs half a second to import and seconds to compile.
+
+A short stream takes the slow twin, which writes the same bytes, unless the kernel it needs is loaded already or the
+caller says that there will be many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from types import ModuleType
+
+WORTH_COMPILING = 100_000  # symbols; the slow twins need about 0.5 us for one
+
+_loaded: set[tuple[str, Hashable]] = set()
+_expected: ContextVar[int] = ContextVar("midtread_expected_symbols", default=0)
+
+
+@contextmanager
+def expecting(symbols: int) -> Iterator[None]:
+    """Streams coded inside, in this thread, are part of a job of so many symbols: the job pays for the kernel."""
+    token = _expected.set(max(symbols, _expected.get()))
+    try:
+        yield
+    finally:
+        _expected.reset(token)
+
+
+def kernel(name: str, symbols: int, types: Hashable = None) -> ModuleType:
+    """`midtread.kernels.<name>`, or its slow twin `<name>_slow` when `symbols` do not pay for loading it.
+
+    Args:
+        name: of the module.
+        symbols: how many will be coded.
+        types: what numba compiles a version of its own for (dtypes of the arguments).
+    """
+    if max(symbols, _expected.get()) < WORTH_COMPILING and (name, types) not in _loaded:
+        name += "_slow"
+    else:
+        _loaded.add((name, types))
+    return import_module(f"midtread.kernels.{name}")

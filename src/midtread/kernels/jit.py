@@ -1,0 +1,32 @@
+"""How this room compiles: numba, without the GIL, cached on disk where a cache can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba import njit
+from numba.extending import intrinsic as _intrinsic
+
+# Numba's own objects; Any, because the type checker takes what kernels do with them for NumPy scalars.
+int32: Any = numba.int32
+int64: Any = numba.int64
+uint8: Any = numba.uint8
+uint16: Any = numba.uint16
+uint32: Any = numba.uint32
+uint64: Any = numba.uint64
+intrinsic: Any = _intrinsic
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile on first call. Cached beside the source, in the user's cache or in NUMBA_CACHE_DIR; else not cached."""
+    try:
+        return njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # numba found no folder it may write
+        return njit(nogil=True, error_model="numpy")(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """For the small steps that a loop of another function is made of: no call remains."""
+    return njit(nogil=True, error_model="numpy", forceinline=True)(function)

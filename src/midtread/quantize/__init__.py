@@ -1,0 +1,1 @@
+"""Real latents to integer symbols and back."""

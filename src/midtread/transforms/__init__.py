@@ -1,0 +1,1 @@
+"""Signals to latents and back: colour, blocks, wavelets, prediction."""
