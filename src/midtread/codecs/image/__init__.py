@@ -1,0 +1,1 @@
+"""Picture codecs of midtread's own."""
