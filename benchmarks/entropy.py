@@ -22,8 +22,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from midtread.bench import machine
-from midtread.entropy.coder import open_coder
+from midtread.entropy.coder import Coder, open_coder
 from midtread.entropy.families import UNIT, Family
+from midtread.entropy.frozen import FrozenModel
 from midtread.entropy.models import open_model
 from midtread.entropy.tables import Tables, normalise
 from midtread.registry import CODERS
@@ -68,7 +69,7 @@ class Report:
     def __init__(self) -> None:
         self.rows: list[dict] = []
 
-    def add(  # noqa: D102
+    def add(
         self, what: str, got: float, unit: str, at_least: float | None = None, at_most: float | None = None
     ) -> None:
         asked = at_least if at_least is not None else at_most
@@ -210,17 +211,19 @@ def measure_others(report: Report) -> None:
     for order in ("one", "causal"):
         model = open_model("static", order=order)
         model.observe(plane)
-        frozen = model.freeze()
         for name in CODERS.names() if order == "one" else ["rans"]:
-            coder = open_coder(name)
-            frozen.decode(frozen.encode(plane, coder), plane.shape, coder)
-            encode_s, data = best(lambda: frozen.encode(plane, coder), repeats=3)
-            decode_s, back = best(lambda: frozen.decode(data, plane.shape, coder), repeats=3)
-            assert np.array_equal(back, plane)
             title = f"plane, {'one table' if order == 'one' else 'causal model'}, {name}"
-            report.add(f"{title}: size", 8 * len(data) / plane.size, "bit/sym")
-            report.add(f"{title}: encode", plane.size / encode_s / 1e6, "Msym/s")
-            report.add(f"{title}: decode", plane.size / decode_s / 1e6, "Msym/s")
+            measure_model(report, title, model.freeze(), open_coder(name), plane)
+
+
+def measure_model(report: Report, title: str, frozen: FrozenModel, coder: Coder, plane: np.ndarray) -> None:
+    frozen.decode(frozen.encode(plane, coder), plane.shape, coder)
+    encode_s, data = best(lambda: frozen.encode(plane, coder), repeats=3)
+    decode_s, back = best(lambda: frozen.decode(data, plane.shape, coder), repeats=3)
+    assert np.array_equal(back, plane)
+    report.add(f"{title}: size", 8 * len(data) / plane.size, "bit/sym")
+    report.add(f"{title}: encode", plane.size / encode_s / 1e6, "Msym/s")
+    report.add(f"{title}: decode", plane.size / decode_s / 1e6, "Msym/s")
 
 
 SMALL = """

@@ -86,7 +86,7 @@ def _items(name: str, path: str, chosen: tuple[str, ...]) -> list[datasets.Item]
     known = [item.name for item in items]
     if unknown := [one for one in chosen if one not in known]:
         raise UsageError(f"dataset {name or path!r} has no item {unknown[0]!r}; it has {', '.join(known)}")
-    return [item for item in items if not chosen or item.name in chosen]
+    return sorted((item for item in items if item.name in chosen), key=lambda item: chosen.index(item.name)) or items
 
 
 def _rate_distortion(
