@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -498,19 +499,30 @@ def test_an_innocent_file_after_a_guilty_one_is_tried_again(monkeypatch):
 
 
 def test_several_threads_share_the_helper():
-    data = TINY["jpegls"][1]
-    expected, wrong = media.decode("jpegls", data), []
+    pictures = [np.full((9 + i, 40), i, np.uint8) for i in range(4)]
+    wrong, gate = [], threading.Barrier(len(pictures))
 
-    def work():
-        for _ in range(10):
-            if not np.array_equal(media.read(data).array, expected):
-                wrong.append(1)
+    def work(x):
+        data = imagecodecs.jpegls_encode(x)
+        gate.wait()
+        for _ in range(15):
+            try:
+                same = np.array_equal(media.read(data).array, x)
+            except (BitstreamError, LimitError):
+                same = False
+            if not same:
+                wrong.append(x.shape)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(x,)) for x in pictures]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert not wrong
 
 

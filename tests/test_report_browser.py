@@ -133,10 +133,10 @@ def test_a_column_sorts_and_what_was_not_timed_comes_last_both_ways(visit):
     assert visit.texts("#board tr.line:last-child .missing") == ["not timed", "not timed"]
 
 
-def test_a_row_opens_to_show_akima_and_the_compared_range(visit):
+def test_a_row_opens_to_show_the_mean_curves_and_the_compared_range(visit):
     visit.page.click("#board .name:has-text('WebP')")
     details = visit.page.inner_text("#board .details")
-    assert "BD-rate, Akima\n−20.0 %" in details
+    assert "BD-rate of the mean curves\n−20.0 % by PCHIP, −20.0 % by Akima" in details
     assert "26.00 dB to 41.00 dB, overlap 100 %" in details
     assert visit.page.get_attribute("#board .name:has-text('WebP')", "aria-expanded") == "true"
 

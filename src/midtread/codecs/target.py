@@ -1,9 +1,9 @@
 """The search over a codec's knob: a file of this size, this rate, this PSNR or this largest error, in few encodes.
 
 A trial encodes (and, for a quality, decodes). Trials start at the codec's default, stride towards the goal until two
-of them hold it between them, then interpolate, and halve the distance whenever interpolating did not. A whole-number
-knob ends when no step is left in between. Size and quality need to rise with the knob only roughly: the answer is
-the best of all trials, never an interpolated guess.
+of them hold it between them, then interpolate; once this has twice not halved the distance, they halve it. A
+whole-number knob ends when no step is left in between. Size and quality need to rise with the knob only roughly: the
+answer is the best of all trials, never an interpolated guess.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class _Search:
         below: _Trial | None = None  # the finest trial short of the goal
         above: _Trial | None = None  # the coarsest one at or past it
         previous: _Trial | None = None
-        width = math.inf
+        width, misses = math.inf, 0
         position: float | None = self._start()
         best: _Trial | None = None
         while position is not None and self.count < max_trials:
@@ -164,9 +164,9 @@ class _Search:
             else:
                 above = trial
             if below and above:
-                halved = above.position - below.position <= width / 2
+                misses += above.position - below.position > width / 2
                 width = above.position - below.position
-                position = self._between(below, above, halved)
+                position = self._between(below, above, interpolate=misses < 2)
             else:
                 position = self._beyond(trial, previous, toward_finer=above is None)
             previous = trial
@@ -231,7 +231,7 @@ class _Search:
         stride = max(stride, 1.0) if self.knob.integer else stride
         return self._snap(min(max(trial.position + (stride if toward_finer else -stride), 0), self.end))
 
-    def _between(self, below: _Trial, above: _Trial, halved: bool) -> float | None:
+    def _between(self, below: _Trial, above: _Trial, *, interpolate: bool) -> float | None:
         """A position between two trials; None when there is none left worth trying."""
         width = above.position - below.position
         if width <= (1 if self.knob.integer else 2**-12):
@@ -240,7 +240,7 @@ class _Search:
         similar = abs(math.log(len(above.data) / len(below.data))) < 0.005
         if not self.knob.integer and (similar or (self.goal.option == "max_error" and width < 0.004)):
             return None
-        share = (self.goal.score - below.score) / (above.score - below.score) if halved else 0.5
+        share = (self.goal.score - below.score) / (above.score - below.score) if interpolate else 0.5
         position = self._snap(below.position + min(max(share, 0.05), 0.95) * width)
         if self.knob.integer:
             position = min(max(position, below.position + 1), above.position - 1)
@@ -260,11 +260,11 @@ class _Search:
             return len(trial.data) <= self.goal.wanted
         return self.goal.side == "near" or gap >= -1e-12
 
-    def _cost(self, trial: _Trial) -> tuple[bool, float]:
+    def _cost(self, trial: _Trial) -> tuple[bool, float, float]:
         """Trials that may answer come first; then the finest below, the nearest, the smallest file above."""
         if self.goal.side == "above" and self._allowed(trial):
-            return False, len(trial.data)
-        return not self._allowed(trial), abs(trial.score - self.goal.score)
+            return False, len(trial.data), trial.position
+        return not self._allowed(trial), abs(trial.score - self.goal.score), -trial.position
 
     def _check_reached(self, best: _Trial, below: _Trial | None, above: _Trial | None) -> None:
         """Raise UsageError when no trial answers the goal, with what can be reached."""

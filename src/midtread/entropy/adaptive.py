@@ -37,12 +37,13 @@ class Adaptive(FrozenModel):
     def encode(self, symbols: np.ndarray, coder: Coder) -> bytes:
         """Block after block."""
         flat, learnt = checks.int32(symbols), _Counts(self)
-        digest, streams = Digest(self.write()), Streams(coder, grouped=True)
+        digest, streams = Digest(self.write()), Streams(coder)
         if not coder.traits.needs_tables:
             return digest.bytes() + coder.encode(symbols)
         for begin, stop in _blocks(flat.size):
-            rows = np.zeros(stop - begin, dtype=np.uint8)
-            streams.put(flat[begin:stop], learnt.tables(), rows)
+            rows, tables = np.zeros(stop - begin, dtype=np.uint8), learnt.tables()
+            digest.add(tables.digest.to_bytes(4, "little"))
+            streams.put(flat[begin:stop], tables, rows)
             learnt.add(flat[begin:stop])
         return digest.bytes() + streams.finish()
 
@@ -51,15 +52,17 @@ class Adaptive(FrozenModel):
         out = np.zeros(shape, dtype=np.int32)
         flat, learnt, reader = out.reshape(-1), _Counts(self), Reader(data)
         stored, digest = reader.uint(4, "digest", at_most=2**32 - 1), Digest(self.write())
-        digest.check(stored)
         rest = reader.take(reader.left, "symbols")
         if not coder.traits.needs_tables:
+            digest.check(stored)
             return coder.decode(rest, flat.size).reshape(shape)
         source = Sources(coder, rest, flat.size)
         for begin, stop in _blocks(flat.size):
-            rows = np.zeros(stop - begin, dtype=np.uint8)
-            flat[begin:stop] = source.take(stop - begin, learnt.tables(), rows)
+            rows, tables = np.zeros(stop - begin, dtype=np.uint8), learnt.tables()
+            digest.add(tables.digest.to_bytes(4, "little"))
+            flat[begin:stop] = source.take(stop - begin, tables, rows)
             learnt.add(flat[begin:stop])
+        digest.check(stored)
         source.finish()
         return out
 

@@ -56,9 +56,9 @@ class Digest:
     def __init__(self, *model: bytes) -> None:
         self.value = zlib.crc32(b"".join(model))
 
-    def add(self, contexts: np.ndarray) -> None:
-        """Go on with the contexts of a group, uint8."""
-        self.value = zlib.crc32(contexts.data, self.value)
+    def add(self, contexts: bytes | memoryview) -> None:
+        """Go on with the contexts of a group, a byte each."""
+        self.value = zlib.crc32(contexts, self.value)
 
     def bytes(self) -> bytes:
         """As a chunk begins."""
@@ -96,10 +96,15 @@ class Contextual(FrozenModel):
         """One stream where the coder can, else one per group."""
         if not coder.traits.contexts:
             return self._digest().bytes() + coder.encode(symbols)
-        digest, streams = self._digest(), Streams(coder, self.grouped)
-        for part, contexts in self.walk(schedule.as_planes(symbols)):
-            if self.order != "one":
-                digest.add(contexts)
+        digest, groups = self._digest(), self.walk(schedule.as_planes(symbols))
+        if not self.grouped:
+            part, contexts = next(groups)
+            if self.order == CAUSAL:
+                digest.add(contexts.data)
+            return digest.bytes() + coder.encode(part, self.by_context, contexts)
+        streams = Streams(coder)
+        for part, contexts in groups:
+            digest.add(contexts.data)
             streams.put(part, self.by_context, contexts)
         return digest.bytes() + streams.finish()
 
@@ -149,7 +154,7 @@ class Contextual(FrozenModel):
         known, source = np.zeros(values.shape, dtype=bool), Sources(coder, data, values.size)
         for group in schedule.groups(self.order, values.shape):
             contexts = schedule.contexts(self.order, group, values, known)
-            digest.add(contexts)
+            digest.add(contexts.data)
             values.reshape(-1)[group] = source.take(group.size, self.by_context, contexts)
             known.reshape(-1)[group] = True
         digest.check(stored)
@@ -170,7 +175,7 @@ class Contextual(FrozenModel):
                 raise BitstreamError("the stream ends too early, or an escaped symbol in it is no int32: it is damaged")
             cursor.p = int(at)
             cursors.append(cursor)
-        digest.add(used.reshape(-1))
+        digest.add(used.reshape(-1).data)
         digest.check(stored)
         for cursor in cursors:
             cursor.finish()
@@ -189,32 +194,21 @@ class Contextual(FrozenModel):
 class Streams:
     """Groups on their way out: one stream, or one per group where the coder cannot go group by group."""
 
-    def __init__(self, coder: Coder, grouped: bool) -> None:
-        self.coder, self.grouped = coder, grouped
+    def __init__(self, coder: Coder) -> None:
+        self.coder, self._parts = coder, list[bytes]()
         self._encoder: GroupEncoder | None = coder.encoder() if coder.traits.incremental else None
-        self._groups: list[tuple[np.ndarray, np.ndarray]] = []
-        self._parts: list[bytes] = []
-        self._tables: Tables | None = None
 
     def put(self, symbols: np.ndarray, tables: Tables, rows: np.ndarray) -> None:
         """Add a group."""
         if self._encoder is not None:
             self._encoder.put(symbols, tables, rows)
-        elif self.grouped:
+        else:
             part = self.coder.encode(symbols, tables, rows)
             self._parts += [varint(len(part)), part]
-        else:
-            self._tables = tables
-            self._groups.append((symbols, rows))
 
     def finish(self) -> bytes:
         """The bytes of everything put."""
-        if self._encoder is not None:
-            return self._encoder.finish()
-        if self.grouped:
-            return b"".join(self._parts)
-        symbols, rows = (np.concatenate(column) for column in zip(*self._groups, strict=True))
-        return self.coder.encode(symbols, self._tables, rows)
+        return b"".join(self._parts) if self._encoder is None else self._encoder.finish()
 
 
 class Sources:

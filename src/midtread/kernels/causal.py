@@ -1,6 +1,7 @@
 """Contexts from six decoded neighbours, compiled; `causal_slow` says what it does, and is the definition.
 
-Also the pattern for other kernels that decode with contexts: `rans.get` inside the loop, one state per lane.
+Also the pattern for other kernels that decode with contexts: `rans.get` in the loop, a state per lane, p checked at the
+end of a row.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numba import types
 from midtread.kernels.causal_slow import CONTEXTS
 from midtread.kernels.jit import inlined, int64, intrinsic, jit, uint8, uint64
 from midtread.kernels.packed import Packed
-from midtread.kernels.rans import get
+from midtread.kernels.rans import get, get_escape
 
 
 @intrinsic
@@ -90,7 +91,9 @@ def decode(
         for x in range(first, last):
             context = _level(above[x] + uint64(2) * west + west_west)
             lane = uint64(at - begin) & lanes
-            symbol, state, p = get(states[lane], p, words, end, context, packed)
+            symbol, escaped, state, p = get(states[lane], p, words, end, context, packed)
+            if escaped:
+                symbol, state, p = get_escape(state, p, words, end)
             states[lane] = state
             row[x] = symbol
             result[x] = uint8(context)

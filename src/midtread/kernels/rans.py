@@ -3,8 +3,9 @@
 What is different here: four symbols at a time, and a multiplication by a reciprocal (`packed`) for the division.
 rANS: Duda, arXiv:1311.2540; interleaved lanes: Giesen, arXiv:1402.3392; division: Alverson, ARITH 1991.
 
-`get` decodes one symbol inside another kernel whose next table depends on it (causal contexts). Numba's cache of such a
-kernel does not see a change made in this file: touch that file after changing this one.
+`get` and `get_escape` decode one symbol inside another kernel whose next table depends on it (causal contexts; see
+`causal.decode`). Numba's cache of such a kernel does not see a change made in this file: touch that file after changing
+this one.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def _refill_until(x: Any, p: Any, words: Any, end: Any) -> Any:
 
 
 @jit
-def _get_escape(x: int, p: int, words: np.ndarray, end: int) -> tuple[int, int, int]:
+def get_escape(x: int, p: int, words: np.ndarray, end: int) -> tuple[int, int, int]:
     """The bytes of a symbol that its table lacks -> (symbol, x, p); p = end + 1 when it is no int32."""
     value = shift = uint64(0)
     more = True
@@ -197,19 +198,26 @@ def _get_escape(x: int, p: int, words: np.ndarray, end: int) -> tuple[int, int, 
 
 @inlined
 def get(x: Any, p: Any, words: Any, end: Any, t: Any, packed: Any) -> Any:
-    """Decode one symbol of table t -> (symbol, x, p). All counters are uint64; p > end says the stream is damaged."""
+    """Decode a symbol of table t -> (symbol, escaped, x, p). When `escaped`, `get_escape` has the symbol.
+
+    All counters are uint64. It does not call `get_escape` itself: with a call inside, numba counts references to every
+    array of `packed` on each symbol, which costs five times the rest.
+    """
     slot = _slot(x, packed)
     at = _climb(_near(slot, t, packed), slot, packed)
     symbol = packed.value[at]
+    escaped = symbol == int32(MARKER) and at == uint64(packed.base[t]) + uint64(packed.size[t])
     x, p = _refill_until(_pop(x, at, packed), p, words, end)
-    if symbol == int32(MARKER) and at == uint64(packed.base[t]) + uint64(packed.size[t]):
-        symbol, x, p = _get_escape(x, p, words, end)
-    return symbol, x, p
+    return symbol, escaped, x, p
 
 
 @jit
 def _get(x: int, p: int, words: np.ndarray, end: int, t: int, packed: Packed) -> tuple[int, int, int]:
-    return get(x, p, words, end, t, packed)
+    """Decode any symbol of table t -> (symbol, x, p)."""
+    symbol, escaped, x, p = get(x, p, words, end, t, packed)
+    if escaped:
+        symbol, x, p = get_escape(x, p, words, end)
+    return symbol, x, p
 
 
 @jit
@@ -238,7 +246,7 @@ def _decode_fours(
     words: np.ndarray, p: int, end: int, i: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Decode out[i:] in fours, lanes 0 1 2 3, until an escape, the end of `out` or p > end -> (i, p)."""
-    value, n = packed.value, uint64(out.size)
+    value, n, low, escape = packed.value, uint64(out.size), packed.low[0], uint64(packed.size[0])
     x0, x1, x2, x3 = states[0], states[1], states[2], states[3]
     while i + uint64(4) <= n and p <= end:
         i1, i2, i3 = i + uint64(1), i + uint64(2), i + uint64(3)
@@ -248,9 +256,14 @@ def _decode_fours(
         a2, a3 = _near(s2, t2, packed), _near(s3, t3, packed)
         a0, a1 = _climb(a0, s0, packed), _climb(a1, s1, packed)
         a2, a3 = _climb(a2, s2, packed), _climb(a3, s3, packed)
-        v0, v1, v2, v3 = value[a0], value[a1], value[a2], value[a3]
-        if min(min(v0, v1), min(v2, v3)) == int32(MARKER):
-            break
+        if indices is None:  # one table: the place says the symbol
+            if max(max(a0, a1), max(a2, a3)) == escape:
+                break
+            v0, v1, v2, v3 = int32(a0) + low, int32(a1) + low, int32(a2) + low, int32(a3) + low
+        else:
+            v0, v1, v2, v3 = value[a0], value[a1], value[a2], value[a3]
+            if min(min(v0, v1), min(v2, v3)) == int32(MARKER):
+                break
         out[i], out[i1], out[i2], out[i3] = v0, v1, v2, v3
         x0, p = _refill(_pop(x0, a0, packed), p, words)
         x1, p = _refill(_pop(x1, a1, packed), p, words)
