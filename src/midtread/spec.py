@@ -240,3 +240,29 @@ def listen_to_stages(listener: Callable[[str, bool], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+_notes: ContextVar[dict[str, float] | None] = ContextVar("midtread_notes", default=None)
+
+
+def note(**numbers: float) -> None:
+    """Tell the bench a number about the file being made, as in `note(ideal_bytes=...)`; numbers of one name add up.
+
+    Known names: `ideal_bytes`, the code length -sum log2 p / 8 of every symbol under the model that coded it: what a
+    perfect coder would have written. Costs nothing when nobody listens.
+    """
+    notes = _notes.get()
+    if notes is not None:
+        for name, value in numbers.items():
+            notes[name] = notes.get(name, 0.0) + value
+
+
+@contextmanager
+def collect_notes() -> Iterator[dict[str, float]]:
+    """What is noted inside (same thread), by name."""
+    notes: dict[str, float] = {}
+    token = _notes.set(notes)
+    try:
+        yield notes
+    finally:
+        _notes.reset(token)
