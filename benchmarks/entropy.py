@@ -2,6 +2,8 @@
 
     python benchmarks/entropy.py             # prints a table, writes benchmarks/results/entropy.json; 2 minutes
 
+CompressAI wants an older NumPy, so it may live in an environment of its own: COMPRESSAI_PYTHON names that one's Python.
+
 Source "gaussian": 10 M symbols, each round(N(0, s)) with a scale s of its own, s = 0.11 * (32 / 0.11)**u and
 u ~ Beta(1, 2.1); ideal = -sum log2 P(symbol | s) with the exact scale. Source "static": 10 M symbols of one two-sided
 geometric of 256 symbols, ideal = its entropy. Speeds are CPU time of the thread (the machine is shared), best of the
@@ -10,7 +12,6 @@ thread's CPU time and half of that of its two workers, against the CPU time of o
 Every other coder and the causal model: 1 M symbols of a smooth plane, no numbers asked.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -143,7 +144,7 @@ def clocks(work) -> tuple[float, float, float]:
 def peers(
     report: Report, symbols: np.ndarray, scales: np.ndarray, ideal: float, encode_s: float, decode_s: float
 ) -> None:
-    """constriction, and CompressAI's coder where it is installed, on the same symbols."""
+    """constriction, and CompressAI's coder where there is one, on the same symbols."""
     import constriction
 
     few = 1_000_000
@@ -163,31 +164,62 @@ def peers(
     assert np.array_equal(back, symbols)
     report.add("constriction ANS, gaussian: decode", few / seconds / 1e6, "Msym/s")
     report.add("rans against constriction, decode", (COUNT / decode_s) / (few / seconds), "x", at_least=10)
-    if importlib.util.find_spec("compressai") is None:
-        print("CompressAI is not installed here: not compared")
-    else:
-        compressai(report, symbols, scales, encode_s, decode_s)
+    compressai(report, symbols, scales, encode_s, decode_s)
+
+
+COMPRESSAI = """
+import importlib.util, json, sys, time
+from importlib.metadata import version
+from pathlib import Path
+package = importlib.util.find_spec("compressai")
+if package is None:
+    sys.exit("not installed")
+path = next(Path(package.submodule_search_locations[0]).glob("ans.*"))  # alone: the package itself would load torch
+spec = importlib.util.spec_from_file_location("ans", path)
+ans = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(ans)
+symbols, *tables = json.load(sys.stdin)
+encode_s = decode_s = float("inf")
+for _ in range(5):
+    start = time.thread_time()
+    data = ans.RansEncoder().encode_with_indexes(symbols, *tables)
+    middle = time.thread_time()
+    back = ans.RansDecoder().decode_with_indexes(data, *tables)
+    encode_s, decode_s = min(encode_s, middle - start), min(decode_s, time.thread_time() - middle)
+assert back == symbols
+print(json.dumps([version("compressai"), encode_s, decode_s, len(data)]))
+"""
 
 
 def compressai(report: Report, symbols: np.ndarray, scales: np.ndarray, encode_s: float, decode_s: float) -> None:
-    """CompressAI's rANS with lists already made, its own tables."""
-    from compressai import ans
-    from compressai.entropy_models import GaussianConditional
-
-    model = GaussianConditional(np.exp(np.linspace(np.log(0.11), np.log(256), 64)).tolist())
-    model.update()
-    grid = np.array(model.scale_table)
-    lists = (
-        symbols.tolist(),
-        np.searchsorted(grid, scales).clip(0, 63).tolist(),
-        model.quantized_cdf.tolist(),
-        model.cdf_length.tolist(),
-        model.offset.tolist(),
+    """CompressAI's rANS on the same symbols, tables and indices, all in the lists that it takes, already made."""
+    family = Family("gaussian")
+    tables, indices = family.tables, family.index(np.rint(scales * UNIT).astype(np.int32))
+    rows = [np.cumsum(np.append(0, tables.row(t)[1].astype(np.int64))).tolist() for t in range(len(tables))]
+    longest = max(map(len, rows))
+    padded = [row + [0] * (longest - len(row)) for row in rows]
+    given = [symbols.tolist(), indices.tolist(), padded, [len(row) for row in rows], tables.lows.tolist()]
+    python = os.environ.get("COMPRESSAI_PYTHON", sys.executable)
+    done = subprocess.run([python, "-c", COMPRESSAI], input=json.dumps(given), capture_output=True, text=True)
+    if done.returncode:
+        print(f"CompressAI: {done.stderr.strip()}; not compared (set COMPRESSAI_PYTHON to a Python that has it)")
+        return
+    version, their_encode_s, their_decode_s, size_bytes = json.loads(done.stdout)
+    ours = len(open_coder("rans").encode(symbols, tables, indices))
+    report.add(f"CompressAI {version}, gaussian: encode", symbols.size / their_encode_s / 1e6, "Msym/s")
+    report.add(
+        "rans against CompressAI, encode", (COUNT / encode_s) / (symbols.size / their_encode_s), "x", at_least=10
     )
-    seconds, data = best(lambda: ans.RansEncoder().encode_with_indexes(*lists), repeats=3)
-    report.add("rans against CompressAI, encode", (COUNT / encode_s) / (symbols.size / seconds), "x", at_least=10)
-    seconds, _ = best(lambda: ans.RansDecoder().decode_with_indexes(data, *lists[1:]), repeats=3)
-    report.add("rans against CompressAI, decode", (COUNT / decode_s) / (symbols.size / seconds), "x", at_least=10)
+    report.add(f"CompressAI {version}, gaussian: decode", symbols.size / their_decode_s / 1e6, "Msym/s")
+    report.add(
+        "rans against CompressAI, decode", (COUNT / decode_s) / (symbols.size / their_decode_s), "x", at_least=10
+    )
+    lists_s = best(lambda: (symbols.tolist(), indices.tolist()), repeats=3)[0]
+    arrays_s = best(lambda: (indices.tolist(), np.array(given[0], dtype=np.int32)), repeats=3)[0]
+    speeds = symbols.size / (their_encode_s + lists_s), symbols.size / (their_decode_s + arrays_s)
+    report.add("    arrays to lists counted, as rans counts its arrays: encode", COUNT / encode_s / speeds[0], "x")
+    report.add("    arrays to lists and back counted: decode", COUNT / decode_s / speeds[1], "x")
+    report.add("rans against CompressAI, size with the same tables", 100 * (ours / size_bytes - 1), "%")
 
 
 def measure_static(report: Report) -> None:

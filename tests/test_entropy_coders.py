@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,45 @@ def test_every_registered_coder_is_tested_and_bears_its_name():
         coder = CODERS.get(name)
         assert issubclass(coder, Coder)
         assert coder.name == name
+
+
+@every_coder
+def test_traits_are_true(name):
+    """Each is an `if and only if`: a trait that is claimed, or left out, wrongly fails here."""
+    tables, coder, traits = few_tables(), open_coder(name), open_coder(name).traits
+    symbols, indices = some_symbols(tables, 2000)
+    coded = coder.encode(symbols, tables, indices)
+    assert (coder.encode(symbols, tables, indices[::-1]) != coded) == traits.contexts
+    assert (coder.encode(symbols.reshape(8, 250), tables, indices) != coded) == traits.planes
+    rare, often = np.zeros((8, 256), dtype=np.int32), noise(2048, 8).reshape(8, 256)
+    rare[:, 5], often[:, 5], often[:, 6] = 7, 7, 0  # the same range in every block
+    one = Tables.of([bell(17)])
+    assert (len(coder.encode(rare.ravel(), one)) == len(coder.encode(often.ravel(), one))) == traits.fixed_rate
+    assert traits.adaptive == (not traits.needs_tables and not traits.fixed_rate)
+    with nullcontext() if traits.incremental else pytest.raises(UsageError, match="codes all symbols at once"):
+        coder.encoder()
+    if not traits.needs_tables:
+        assert coder.encode(symbols, None, indices) == coded
+
+
+def test_a_coder_of_random_access_keeps_each_symbol_in_bits_of_its_own():
+    symbols = noise(1000, 16)
+    for name in NAMES:
+        if open_coder(name).traits.random_access:
+            coded = bytearray(open_coder(name).encode(symbols))
+            coded[-1] ^= 16
+            assert (open_coder(name).decode(bytes(coded), 1000) != symbols).sum() == 1
+
+
+@with_tables
+@pytest.mark.parametrize("precision", range(12, 19))
+def test_tables_of_every_precision(name, precision):
+    tables, coder = few_tables(precision), open_coder(name)
+    symbols, indices = some_symbols(tables, 1500)
+    coded = coder.encode(symbols, tables, indices)
+    np.testing.assert_array_equal(coder.decode(coded, 1500, tables, indices), symbols)
+    if name in ("rans", "range"):
+        assert 8 * len(coded) <= 1.001 * tables.bits(symbols, indices) + 64
 
 
 @every_coder

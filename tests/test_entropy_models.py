@@ -1,6 +1,7 @@
 """Models: the estimate and the bytes agree, contexts come from what is known, a decoder out of step says so."""
 
 import dataclasses
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import pytest
 
 from entropy_samples import NAMES as CODER_NAMES
 from entropy_samples import noise
-from midtread.container import Reader
-from midtread.entropy import schedule
+from midtread import container
+from midtread.container import Chunk, File, Reader, Tag, varint
+from midtread.entropy import schedule, table_bytes
 from midtread.entropy.coder import open_coder
 from midtread.entropy.families import Family
-from midtread.entropy.frozen import ORDERS, Contextual, FrozenModel, read_model
+from midtread.entropy.frozen import ORDERS, Contextual, FrozenModel, contexts_of, read_model
 from midtread.entropy.loading import expecting
 from midtread.entropy.models import TrainableModel, open_model
+from midtread.entropy.tables import Tables
 from midtread.errors import BitstreamError, LimitError, UnknownNameError, UsageError
 from midtread.registry import MODELS
 
@@ -164,6 +167,54 @@ def test_a_model_of_unknown_kind_is_refused():
     for head in (b"\x02", b"\x00\x05"):
         with pytest.raises(BitstreamError, match="not known to this version"):
             read_model(Reader(head + bytes(50)))
+
+
+def test_contexts_that_multiply_a_table_beyond_the_limit_are_refused():
+    """A hundred bytes must not become 65,536 copies of a table of 65,536 symbols."""
+    tables = table_bytes.write(Tables.of([(0, np.append(np.ones(65_535, dtype=int), [1, 2**18 - 65_536]))], 18))
+    with pytest.raises(LimitError, match="the tables of all contexts have 4295032832 symbols"):
+        read_model(Reader(b"\0\0" + tables + varint(65_536) + bytes(65_536)))
+
+
+def test_schedules_take_little_memory_beyond_one_group():
+    """A thousand planes: positions of a group, 8 bytes a symbol, and little else."""
+    tracemalloc.start()
+    for name in schedule.NAMES:
+        for group in schedule.groups(name, (1000, 32, 32)):
+            assert group.size
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * 8 * 1000 * 32 * 32
+
+
+def test_a_damaged_file_is_never_decoded_to_other_symbols():
+    """What the digest and the coder cannot see, the CRC of the container's chunk does."""
+    planes, ready = golden_planes((1, 9, 10)), frozen("static", golden_planes((1, 9, 10)))
+    chunk = Chunk(Tag.PAYLOAD, ready.write() + ready.encode(planes, open_coder("rans")))
+    data = container.write(File(codec="rans", shape=planes.shape, dtype="int32", chunks=(chunk,)))
+    assert container.read(data).chunks[0].data == chunk.data
+    for at in range(len(data)):
+        for flip in (1, 128, 255):
+            bad = bytearray(data)
+            bad[at] ^= flip
+            with pytest.raises((BitstreamError, LimitError)):
+                container.read(bytes(bad))
+
+
+def golden_schedule(order: str) -> Contextual:
+    """A table of a family for each context."""
+    rows = np.arange(2, 2 + 2 * contexts_of(order), 2, dtype=np.uint16)
+    return Contextual(Family("laplace").tables, rows, order)
+
+
+@every_order
+def test_golden_chunks_of_every_schedule(order):
+    path = GOLDEN / f"schedule-{order}-v1.chunk"
+    assert path.exists(), f"schedule {order!r} ships without a golden file; run tools/write_entropy_golden.py"
+    planes, coder = golden_planes(), open_coder("rans")
+    ready = golden_schedule(order)
+    np.testing.assert_array_equal(ready.decode(path.read_bytes(), planes.shape, coder), planes)
+    assert ready.encode(planes, coder) == path.read_bytes()
 
 
 @every_model

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from midtread.entropy.table_fit import fit, from_counts
 from midtread.entropy.tables import Tables, normalise
 from midtread.errors import BitstreamError, LimitError, UsageError
 
+GOLDEN = Path(__file__).parent / "golden" / "entropy"
 # CRC-32 of the 64 default tables of each family: a machine that computes others could not decode old files.
 DIGESTS = {
     "gaussian": 0x3D4F30B2,
@@ -225,6 +227,27 @@ def test_written_tables_are_read_again(kind):
     assert found.digest == tables.digest
     assert reader.left == 4
     assert table_bytes.write(found) == table_bytes.write(tables)
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_golden_tables_are_still_read_and_written(kind):
+    path = GOLDEN / f"{kind}-v1.tables"
+    assert path.exists(), f"tables {kind!r} ship without a golden file; run tools/write_entropy_golden.py"
+    found = table_bytes.read(Reader(path.read_bytes()))
+    assert found.digest == WRITTEN[kind].digest
+    assert table_bytes.write(WRITTEN[kind]) == path.read_bytes()
+
+
+def test_a_golden_file_of_every_way_to_write_tables():
+    kinds = {(GOLDEN / f"{name}-v1.tables").read_bytes()[0] & 15 for name in WRITTEN}
+    assert kinds == {table_bytes.EXACT, table_bytes.LOGARITHMS, table_bytes.FAMILY, table_bytes.MIXTURE}
+
+
+@pytest.mark.parametrize("precision", range(12, 19))
+def test_tables_of_every_precision_are_written_and_read(precision):
+    for tables in (few_tables(precision), Family(count=9, highest=1 << 19, precision=precision).tables):
+        found = table_bytes.read(Reader(table_bytes.write(tables)))
+        assert (found.precision, found.digest) == (precision, tables.digest)
 
 
 @pytest.mark.parametrize("kind", WRITTEN)

@@ -72,6 +72,23 @@ def test_rans(sample, lanes, first, size):
         assert (states == 1 << 31).all()
 
 
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_rans_state_at_its_bound_moves_a_word_out(sample, lanes):
+    """One below f << (63 - p) the state stays whole; at it the next state would be 2**63, which no decoder takes."""
+    packed, indices = sample[0], np.full(4, 5, dtype=np.uint8)
+    f = int(packed.cumulative[packed.base[5] + 151] - packed.cumulative[packed.base[5] + 150])  # of symbol 0
+    for below, moved in ((1, 0), (0, lanes)):
+        results = []
+        for twin in (rans, rans_slow):
+            states = np.full(lanes, (f << 63 - packed.precision) - below, dtype=np.uint64)
+            words = np.zeros(40, dtype=np.uint32)
+            q = twin.encode(np.zeros(lanes, dtype=np.int32), indices[:lanes], packed, 0, states, words, 24)
+            results.append((24 - int(q), states.tolist()))
+            assert states.max() < 1 << 63
+        assert results[0] == results[1]
+        assert results[0][0] == moved
+
+
 def test_rans_decoders_stop_at_the_end_of_damaged_words(sample):
     packed, _, indices = sample
     words = noise(40, 2**31).astype(np.uint32) * 2 + 1

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from midtread import media
-from midtread.errors import BitstreamError, LimitError, MissingError, TruncatedError, UnknownNameError, UsageError
+from midtread.errors import (
+    BitstreamError,
+    LimitError,
+    MissingError,
+    StorageError,
+    TruncatedError,
+    UnknownNameError,
+    UsageError,
+)
 from midtread.media import encode, exif, header, native, pnm, video
 from midtread.spec import Limits
 
@@ -115,7 +123,9 @@ def test_what_is_saved_is_loaded_exactly(name, dtype, channels, tmp_path):
     np.testing.assert_array_equal(x, picture(dtype, channels))  # the input is untouched
 
 
-@pytest.mark.parametrize("suffix", [s for f in LOSSLESS for s in f.suffixes if s not in (".pbm", ".pfm", ".exr")])
+@pytest.mark.parametrize(
+    "suffix", [s for f in LOSSLESS for s in f.suffixes if s not in (".pbm", ".pfm", ".exr", ".safetensors")]
+)
 def test_each_suffix_can_be_saved_and_comes_back_as_its_format(suffix, tmp_path):
     x = picture("uint8", 1 if suffix == ".pgm" else 3)
     media.save(tmp_path / f"a{suffix}", x)
@@ -573,11 +583,20 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_behind(when, tmp_path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, when, full)
-    with pytest.raises(UsageError, match=r"cannot write .*a\.png: No space left on device; the file that is there was"):
+    text = r"cannot write .*a\.png: No space left on device; the file that is there was"
+    with pytest.raises(StorageError, match=text) as caught:
         media.save(path, picture())
     monkeypatch.undo()
+    assert not isinstance(caught.value, UsageError)  # the command line's exit code 1, not 2
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("path", ["nowhere/a.png", "file/a.png", "n" * 300 + ".png"])
+def test_a_path_that_cannot_be_is_the_callers_mistake(path, tmp_path):
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(UsageError, match=r"cannot write .*\.png: (No such file|Not a directory|File name too long)"):
+        media.save(tmp_path / path, picture())
 
 
 def test_an_interrupt_leaves_the_old_file_whole_and_nothing_behind(tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """Write golden streams of the entropy room: `python tools/write_entropy_golden.py rans`. Old ones are never touched.
 
 tests/golden/entropy/<coder>-v1.bin is a stream, <model>-v1.model a frozen model and <model>-v1.chunk what it coded with
-rANS; symbols.json has the digests of the symbols, which tests/entropy_samples.py makes.
+rANS, schedule-<order>-v1.chunk the same in each schedule, <way>-v1.tables tables in each way to write them;
+symbols.json has the digests of the symbols, which tests/entropy_samples.py makes. Names choose coders and models;
+schedules and tables are always looked after.
 """
 
 import hashlib
@@ -12,7 +14,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import test_entropy_coders
 import test_entropy_models
+import test_entropy_tables
+from midtread.entropy import table_bytes
 from midtread.entropy.coder import open_coder
+from midtread.entropy.frozen import ORDERS
 from midtread.entropy.models import open_model
 from midtread.registry import CODERS, MODELS
 
@@ -47,6 +52,11 @@ def main(names: list[str]) -> None:
             frozen = model.freeze()
             write(GOLDEN / f"{name}-v1.model", frozen.write())
             write(GOLDEN / f"{name}-v1.chunk", frozen.encode(planes, open_coder("rans")))
+    for order in ORDERS:
+        chunk = test_entropy_models.golden_schedule(order).encode(planes, open_coder("rans"))
+        write(GOLDEN / f"schedule-{order}-v1.chunk", chunk)
+    for way, tables in test_entropy_tables.WRITTEN.items():
+        write(GOLDEN / f"{way}-v1.tables", table_bytes.write(tables))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ CodecError
 │   └── MissingError       it exists, but a package or file it needs is not installed here
 ├── BitstreamError         the bytes are not what they claim to be
 │   └── TruncatedError     the bytes stop too early
-└── LimitError             obeying would need more memory or time than allowed
+├── LimitError             obeying would need more memory or time than allowed
+└── StorageError           the disk could not take what was written
 
 `decode` never raises UsageError for bad bytes; `encode` never raises BitstreamError. Errors of other libraries are
 turned into these where they enter, with `raise ... from error`.
@@ -39,3 +40,7 @@ class TruncatedError(BitstreamError):
 
 class LimitError(CodecError):
     """Obeying would need more memory or time than allowed; the message says how to allow it."""
+
+
+class StorageError(CodecError):
+    """The disk could not take what was written: it is full, over a quota or broken. The request itself was fine."""

@@ -23,8 +23,8 @@ from midtread.container import Reader, varint
 from midtread.entropy import rans_stream, schedule, table_bytes
 from midtread.entropy.coder import Coder, GroupDecoder, GroupEncoder
 from midtread.entropy.loading import kernel
-from midtread.entropy.tables import Tables
-from midtread.errors import BitstreamError, UsageError
+from midtread.entropy.tables import MAX_PLACES, Tables
+from midtread.errors import BitstreamError, LimitError, UsageError
 
 CAUSAL = "causal"  # every symbol after those before it, row by row
 ORDERS = (*schedule.NAMES, CAUSAL)  # the place in this list is what files hold: append only
@@ -246,6 +246,8 @@ def read_model(reader: Reader) -> FrozenModel:
     tables = table_bytes.read(reader)
     count = reader.varint("number of contexts", at_most=2**16)
     rows = [reader.varint("table of a context", at_most=len(tables) - 1) for _ in range(count)]
+    if (places := int((tables.sizes[rows].astype(np.int64) + 1).sum())) > MAX_PLACES:
+        raise LimitError(f"the tables of all contexts have {places} symbols, more than the {MAX_PLACES} allowed here")
     if count < contexts_of(ORDERS[order]):
         raise BitstreamError(
             f"the model has {count} contexts, schedule {ORDERS[order]} has {contexts_of(ORDERS[order])}"

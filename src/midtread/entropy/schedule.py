@@ -44,21 +44,24 @@ def as_planes(symbols: np.ndarray) -> np.ndarray:
 def groups(name: str, shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
     """Flat positions (int64, rising) of each group of an array [planes, height, width]. Raises UsageError."""
     planes, height, width = shape
-    flat = np.arange(planes * height * width)
-    y, x = flat // width % height, flat % width
+    y, x = np.arange(height)[:, None], np.arange(width)
+
+    def where(plane: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(np.broadcast_to(plane, shape))
+
     if name == "one":
-        yield flat
+        yield np.arange(planes * height * width)
     elif name == "planes":
-        yield from flat.reshape(planes, -1)
+        yield from np.arange(planes * height * width).reshape(planes, -1)
     elif name == "checkerboard":
-        yield flat[(y + x) % 2 == 0]
-        yield flat[(y + x) % 2 == 1]
+        yield where((y + x) % 2 == 0)
+        yield where((y + x) % 2 == 1)
     elif name == "levels":
         coarsest = max(0, (max(height, width) - 1).bit_length() - 2)
-        before = np.zeros(flat.size, dtype=bool)
+        before = np.zeros((height, width), dtype=bool)
         for step in (1 << k for k in range(coarsest, -1, -1)):
             now = (y % step == 0) & (x % step == 0)
-            yield flat[now & ~before]
+            yield where(now & ~before)
             before = now
     else:
         raise UsageError(f"schedule {name!r}; there are {', '.join(NAMES)}")

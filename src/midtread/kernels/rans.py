@@ -272,3 +272,59 @@ def _decode_fours(
         i += uint64(4)
     states[0], states[1], states[2], states[3] = x0, x1, x2, x3
     return i, p
+
+
+@jit
+def decode_run(
+    out: np.ndarray, n: int, indices: np.ndarray, precision: int, lut_bits: int, lut: np.ndarray,
+    cumulative: np.ndarray, value: np.ndarray, states: np.ndarray, words: np.ndarray, i: int, p: int, end: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Decode out[i:n] of four lanes, until an escape, n or p > end -> (i, p); for kernels that decode many short runs.
+
+    i and n are multiples of 4. What it needs of `Packed` comes one by one: numba counts a reference to each array that
+    is taken out of a tuple, which costs as much as a short run. `decode_ones` goes on where it stops.
+    """
+    precision, lut_bits, i, n, p, end = uint64(precision), uint64(lut_bits), uint64(i), uint64(n), uint64(p), uint64(end)
+    one, mask, less = uint64(1), (uint64(1) << precision) - uint64(1), precision - lut_bits
+    x0, x1, x2, x3 = states[0], states[1], states[2], states[3]
+    while i < n and p <= end:
+        i1, i2, i3 = i + one, i + uint64(2), i + uint64(3)
+        s0, s1, s2, s3 = x0 & mask, x1 & mask, x2 & mask, x3 & mask
+        a0 = uint64(lut[(uint64(indices[i]) << lut_bits) | (s0 >> less)])
+        a1 = uint64(lut[(uint64(indices[i1]) << lut_bits) | (s1 >> less)])
+        a2 = uint64(lut[(uint64(indices[i2]) << lut_bits) | (s2 >> less)])
+        a3 = uint64(lut[(uint64(indices[i3]) << lut_bits) | (s3 >> less)])
+        while uint64(cumulative[a0 + one]) <= s0:
+            a0 += one
+        while uint64(cumulative[a1 + one]) <= s1:
+            a1 += one
+        while uint64(cumulative[a2 + one]) <= s2:
+            a2 += one
+        while uint64(cumulative[a3 + one]) <= s3:
+            a3 += one
+        v0, v1, v2, v3 = value[a0], value[a1], value[a2], value[a3]
+        if min(min(v0, v1), min(v2, v3)) == int32(MARKER):
+            break
+        out[i], out[i1], out[i2], out[i3] = v0, v1, v2, v3
+        c0, c1, c2, c3 = uint64(cumulative[a0]), uint64(cumulative[a1]), uint64(cumulative[a2]), uint64(cumulative[a3])
+        x0, p = _refill((uint64(cumulative[a0 + one]) - c0) * (x0 >> precision) + s0 - c0, p, words)
+        x1, p = _refill((uint64(cumulative[a1 + one]) - c1) * (x1 >> precision) + s1 - c1, p, words)
+        x2, p = _refill((uint64(cumulative[a2 + one]) - c2) * (x2 >> precision) + s2 - c2, p, words)
+        x3, p = _refill((uint64(cumulative[a3 + one]) - c3) * (x3 >> precision) + s3 - c3, p, words)
+        i += uint64(4)
+    states[0], states[1], states[2], states[3] = x0, x1, x2, x3
+    return int64(i), int64(p)
+
+
+@jit
+def decode_ones(
+    out: np.ndarray, n: int, indices: np.ndarray, packed: Packed, states: np.ndarray, words: np.ndarray,
+    i: int, p: int, end: int,
+) -> int:  # fmt: skip
+    """Decode out[i:n], symbol i of lane i mod 4 or of the only one, escapes and all -> p; beyond end when it failed."""
+    lane, i, n, p, end = uint64(states.size - 1), uint64(i), uint64(n), uint64(p), uint64(end)
+    while i < n and p <= end:
+        where = i & lane
+        out[i], states[where], p = _get(states[where], p, words, end, _table(indices, i), packed)
+        i += uint64(1)
+    return int64(p)

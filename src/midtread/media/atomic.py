@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
 from pathlib import Path
 
-from midtread.errors import UsageError
+from midtread.errors import StorageError, UsageError
+
+_DISK = tuple(getattr(errno, name, -1) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO"))  # not the caller's mistake
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
@@ -17,11 +20,12 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryvi
     A device or pipe such as /dev/stdout is written to directly.
 
     Raises:
-        UsageError: the file cannot be written; the message says why.
+        UsageError: no file can be written at this path; the message says why.
+        StorageError: the disk is full, over a quota or broken.
     """
     target = Path(os.path.realpath(path))  # through symbolic links, so that they survive
     try:
-        mode = os.stat(target).st_mode if target.exists() else None
+        mode = os.stat(target).st_mode if os.path.exists(target) else None
         if mode is not None and stat.S_ISDIR(mode):
             raise UsageError(f"cannot write {os.fspath(path)}: it is a folder; give the path of a file in it")
         if mode is not None and not stat.S_ISREG(mode):
@@ -38,8 +42,9 @@ def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryvi
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        old = "; the file that is there was not touched" if target.is_file() else ""
-        raise UsageError(f"cannot write {os.fspath(path)}: {error.strerror or error}{old}") from error
+        old = "; the file that is there was not touched" if os.path.isfile(target) else ""
+        kind = StorageError if error.errno in _DISK else UsageError
+        raise kind(f"cannot write {os.fspath(path)}: {error.strerror or error}{old}") from error
 
 
 def _write(handle: int, data: bytes | bytearray | memoryview) -> None:
