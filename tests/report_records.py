@@ -6,7 +6,9 @@ The kept files are real, tiny, and of the right format; only their sizes in the 
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,49 @@ def _write_files(folder: Path, lines: list[dict[str, Any]]) -> list[dict[str, st
                 (folder / "files").mkdir(exist_ok=True)
                 (folder / line["file"]).write_bytes(_ENCODERS[line["codec"]](x, line["options"]["quality"]))
     return viewer
+
+
+# -- a grid ---------------------------------------------------------------------------------------------------------
+
+# value of each axis -> factor on the ideal code length; the coder's is on the file instead
+GRID: dict[str, dict[str, float]] = {
+    "transform": {"ycbcr+wavelet97(levels=5)": 0.7, "ycbcr+dct": 0.8, "none": 2.5},
+    "quantizer": {"deadzone": 1.0, "uniform": 1.06},
+    "model": {"context": 1.0, "static": 1.1},
+    "coder": {"rans": 1.01, "huffman": 1.08},
+}
+REFUSED = {  # huffman has no fractions of a bit for a context model, says this made-up codec
+    "transform": "none",
+    "quantizer": "uniform",
+    "model": "context",
+    "coder": "huffman",
+}
+
+
+def grid_records() -> list[dict[str, Any]]:
+    """JPEG 4:2:0, and every combination of GRID but the refused one; rates are products of the factors, exactly."""
+    found = [record("JPEG 4:2:0", q, i) for q in range(len(QUALITIES_DB)) for i in range(len(ITEMS))]
+    for values in itertools.product(*GRID.values()):
+        at = dict(zip(GRID, values, strict=True))
+        if at == REFUSED:
+            continue
+        name = " · ".join(values)
+        factor = math.prod(GRID[axis][value] for axis, value in at.items() if axis != "coder")
+        times = timing(0.01 * factor, 0.008 * GRID["coder"][at["coder"]])
+        for quality, item in itertools.product(range(len(QUALITIES_DB)), range(len(ITEMS))):
+            base = record("JPEG 4:2:0", quality, item)
+            ideal_bytes = factor * base["rate_bpp"] * SIZE[0] * SIZE[1] / 8
+            rate = GRID["coder"][at["coder"]] * factor * base["rate_bpp"]
+            changes = {"series": name, "codec": "pipeline", "key": f"{name}|{quality}|{item}", "backend": "midtread"}
+            changes |= {"options": {**at, "step": 2**quality}, "setting": f"step={2**quality}", "chroma": "4:4:4"}
+            changes |= {"rate_bpp": rate, "size_bytes": round(rate * SIZE[0] * SIZE[1] / 8), "ideal_bytes": ideal_bytes}
+            found.append(base | changes | {"timing": times if item == 0 else None})
+    return found
+
+
+def write_grid_run(folder: Path, lines: list[dict[str, Any]] | None = None, **run: Any) -> Path:
+    """Write the records of the grid, and run.json as the bench does."""
+    refused = {"series": " · ".join(REFUSED.values()), "codec": "pipeline", "at": REFUSED, "why": "no such <pair>"}
+    grids = [{"codec": "pipeline", "axes": {axis: list(values) for axis, values in GRID.items()}}]
+    lines = grid_records() if lines is None else lines
+    return write_run(folder, lines, **{"plan": {}, "grids": grids, "refused": [refused], "absent": []} | run)

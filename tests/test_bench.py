@@ -1,5 +1,6 @@
 """The bench: plans are checked, records are whole, a killed run resumes, a crash costs one record."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -7,17 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import midtread
 from midtread import media
-from midtread.bench import measure, plan, records
-from midtread.bench.run import run
+from midtread.bench import measure, plan, pool, records
+from midtread.bench.run import plan_jobs, run
 from midtread.cli import main
+from midtread.codecs.external.lossless import Png
 from midtread.errors import BitstreamError, CodecError, UsageError
+from midtread.registry import CODECS
+from midtread.spec import check_choice, check_range, note
 from pictures import photo_like
 
 PLAN = """
@@ -164,14 +170,8 @@ _FORK = multiprocessing.get_context("fork")
 
 
 def test_a_codec_that_lies_about_being_lossless_is_a_failure(small_plan, tmp_path, monkeypatch):
-    from midtread.codecs.external.lossless import Png
-
     monkeypatch.setattr(Png, "decode", lambda self, data: np.zeros((40, 56, 3), np.uint8))
-    job = next(
-        job
-        for job in __import__("midtread.bench.run", fromlist=["x"]).plan_jobs(plan.load(str(small_plan)), tmp_path)
-        if job.codec == "png"
-    )
+    job = next(job for job in plan_jobs(plan.load(str(small_plan)), tmp_path) if job.codec == "png")
     record = measure.rate_distortion(job, ("psnr_db",))
     assert "says it is lossless" in record["error"]
 
@@ -214,8 +214,96 @@ print(memory.peak_bytes)
     assert 38e6 < int(found) < 80e6
 
 
+def test_only_the_setting_nearest_to_a_rate_is_timed_and_the_choice_holds_when_run_again(small_plan, tmp_path):
+    text = small_plan.read_text().replace("repeats = 3", "repeats = 1\nnear_bpp = 3.0")
+    small_plan.write_text("keep_files = false\n" + text.replace('[viewer]\nitems = ["a"]', ""))
+    assert run(plan.load(str(small_plan)), tmp_path / "out").measured == 8 + 2
+    found = records.load(tmp_path / "out").values()
+    means = {}
+    for setting in ("quality=30", "quality=60", "quality=90"):
+        means[setting] = np.mean([record["rate_bpp"] for record in found if record["setting"] == setting])
+    nearest = min(means, key=lambda setting: abs(np.log(means[setting] / 3.0)))
+    timed = {(record["setting"], record["item"]) for record in found if record["timing"]}
+    assert timed == {(nearest, "a"), ("default", "a")}
+    assert run(plan.load(str(small_plan)), tmp_path / "out").measured == 0, "files that were thrown away stay so"
+
+
 SERIES = '[[series]]\nname = "a"\ncodec = "jpeg"\n'
 DATASET = '[[dataset]]\nname = "examples"\n'
+GRID = """
+[[grid]]
+codec = "stages"
+model = ["a", "b"]
+coder = ["rans", "huffman"]
+options = { level = 1 }
+vary = { step = [1, 2] }
+"""
+
+
+@dataclass(frozen=True)
+class Stages(Png):
+    """A stand-in for a codec of stages: refuses one pair of them, and tells an ideal code length of `step` bytes."""
+
+    name: ClassVar[str] = "stages"
+    model: str = "a"
+    coder: str = "rans"
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self.name, "step", self.step, 1, 9)
+        check_choice(self.name, "model", self.model, ("a", "b"))
+        if (self.model, self.coder) == ("b", "huffman"):
+            raise UsageError("model 'b' has no whole bits for 'huffman'")
+
+    def encode(self, x: np.ndarray) -> bytes:
+        note(ideal_bytes=self.step / 2)
+        note(ideal_bytes=self.step / 2)
+        return super().encode(x)
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    monkeypatch.setitem(CODECS._targets, "stages", f"{__name__}:Stages")
+
+
+def test_a_grid_becomes_series_and_what_the_codec_refuses_is_listed_with_its_reason(stages):
+    found = parsed(DATASET + SERIES + GRID)
+    assert [one.name for one in found.series[1:]] == ["a · rans", "a · huffman", "b · rans"]
+    assert found.series[1].settings()[1] == ("step=2", {"level": 1, "model": "a", "coder": "rans", "step": 2})
+    at = {"model": "b", "coder": "huffman"}
+    why = "model 'b' has no whole bits for 'huffman'"
+    assert found.refused == ({"series": "b · huffman", "codec": "stages", "at": at, "why": why},)
+    assert found.anchor == "a"
+    assert parsed(DATASET + GRID).anchor == "a · rans"
+
+
+def test_a_combination_of_two_grids_is_measured_once(stages):
+    found = parsed(DATASET + GRID + GRID.replace('["a", "b"]', '["a"]'))
+    assert [one.name for one in found.series] == ["a · rans", "a · huffman", "b · rans"]
+    with pytest.raises(UsageError, match="two series are called 'a · rans'"):
+        parsed(DATASET + GRID + GRID.replace("[1, 2]", "[1, 3]"))
+
+
+def test_the_ideal_code_length_is_that_of_the_file_that_was_measured(small_plan, tmp_path, stages):
+    folder = small_plan.parent / "pictures"
+    found = parsed(f"[[dataset]]\npath = '{folder}'\n" + GRID)
+    job = next(job for job in plan_jobs(found, tmp_path) if job.options["step"] == 2)
+    record = measure.rate_distortion(job, ("max_error",))
+    assert record["ideal_bytes"] == 2.0
+    assert record["size_bytes"] == (tmp_path / record["file"]).stat().st_size
+    silent = dataclasses.replace(job, codec="png", options={})
+    assert measure.rate_distortion(silent, ("max_error",))["ideal_bytes"] is None
+
+
+def test_run_json_holds_the_grid_and_what_was_refused(small_plan, tmp_path, stages, monkeypatch, capsys):
+    monkeypatch.setattr(pool, "run", lambda work, places: iter(()))  # nothing is measured here
+    small_plan.write_text(small_plan.read_text().replace("[timing]\nitems = 1\nrepeats = 3\n", "") + GRID)
+    assert main(["bench", str(small_plan), "--out", str(tmp_path / "out")]) == 0
+    assert "1 combination of the grid left out, such as b · huffman: model 'b' has" in capsys.readouterr().err
+    description = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert description["grids"] == [{"codec": "stages", "axes": {"model": ["a", "b"], "coder": ["rans", "huffman"]}}]
+    assert [one["series"] for one in description["refused"]] == ["b · huffman"]
 
 
 @pytest.mark.parametrize(
@@ -231,16 +319,28 @@ DATASET = '[[dataset]]\nname = "examples"\n'
         (DATASET + '[[series]]\ncodec = "jpeg"', "has no name"),
         ('metrics = ["psnr"]\n' + DATASET + SERIES, "metrics: unknown metric 'psnr'"),
         ('anchor = "b"\n' + DATASET + SERIES, "anchor 'b' is no series"),
+        (DATASET + GRID.replace('"a"', '"c"'), "model='c' is refused in every combination"),
+        (DATASET + GRID.replace("coder", "codr"), "no option 'codr'; did you mean 'coder'"),
+        (DATASET + GRID.replace('["rans", "huffman"]', '"rans"'), "number 1: coder is 'rans'; an option of a grid"),
+        (DATASET + GRID.replace('["rans", "huffman"]', '["rans", "rans"]'), "list of different values"),
+        (DATASET + GRID.replace("[1, 2]", "[1, 99]"), "step=99"),
+        (DATASET + '[[grid]]\ncodec = "jpeg"', "no option with a list of values"),
+        (DATASET + '[[grid]]\ncodec = "jpge"\nquality = [1]', "did you mean 'jpeg'"),
+        (DATASET + "[[grid]]\nquality = [1]", "number 1 has no codec"),
+        (DATASET + SERIES + "options = 3", "options is 3; it takes a table"),
+        (DATASET + SERIES.replace('"a"', '"a · rans"') + GRID, "two series are called 'a · rans'"),
         (SERIES, "at least one"),
         (DATASET, "at least one"),
         ("[dataset]\nname='examples'\n" + SERIES, "double brackets"),
         (DATASET + SERIES + '[timing]\nitems = "all"', "takes a number"),
+        (DATASET + SERIES + "[timing]\nnear_bpp = -1", "near_bpp is -1; it takes a finite number"),
+        (DATASET + SERIES + "[timing]\nnear_bpp = nan", "near_bpp is nan; it takes a finite number"),
         ("title = 3\n" + DATASET + SERIES, "title is 3"),
         ("title = [", "TOML"),
     ],
     ids=lambda value: value.replace("\n", " ")[-30:],
 )
-def test_a_plan_with_a_mistake_is_refused_before_anything_runs(tmp_path, text, words):
+def test_a_plan_with_a_mistake_is_refused_before_anything_runs(tmp_path, stages, text, words):
     path = tmp_path / "plan.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -259,6 +359,31 @@ def test_an_unknown_plan_and_an_unknown_item_are_refused(tmp_path):
 def test_every_built_in_plan_is_sound():
     for name in plan.built_in():
         assert plan.load(name).series
+    grid = plan.load(str(Path(__file__).parents[1] / "benchmarks" / "grid.toml"))
+    assert len(grid.series) == 46
+    assert {tuple(one.axes) for one in grid.grids} == {("transform", "quantizer", "model", "coder")}
+
+
+def test_a_pipeline_tells_the_ideal_code_length_of_its_file(small_plan, tmp_path):
+    folder = small_plan.parent / "pictures"
+    text = f"""
+[[dataset]]
+path = '{folder}'
+[[grid]]
+codec = "pipeline"
+model = ["static", "none"]
+coder = ["rans", "huffman", "zstd"]
+vary = {{ step = [16] }}
+"""
+    found = parsed(text)
+    assert [one.name for one in found.series] == ["static · rans", "static · huffman", "none · zstd"]
+    assert len(found.refused) == 3
+    jobs = [job for job in plan_jobs(found, tmp_path) if job.item == "a"]
+    rans, huffman, zstd = (measure.rate_distortion(job, ("psnr_db",)) for job in jobs)
+    assert rans["ideal_bytes"] == pytest.approx(huffman["ideal_bytes"])
+    assert 0 < rans["ideal_bytes"] < rans["size_bytes"] < huffman["size_bytes"]
+    assert zstd["ideal_bytes"] is None
+    assert rans["metrics"] == huffman["metrics"] == zstd["metrics"]
 
 
 def test_what_is_not_installed_is_listed_and_yields_no_row(monkeypatch):

@@ -24,7 +24,7 @@ from midtread.bench.records import SCHEMA, Record, key_of
 from midtread.codecs import files
 from midtread.errors import CodecError, UsageError
 from midtread.registry import METRICS
-from midtread.spec import Codec, listen_to_stages, open_codec, to_dtype
+from midtread.spec import Codec, collect_notes, listen_to_stages, open_codec, to_dtype
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def rate_distortion(job: Job, metrics: tuple[str, ...]) -> Record:
     record |= {
         "metrics": {},
         "unmeasured": {},
+        "ideal_bytes": None,
         "timing": None,
         "macs_per_pixel": None,
         "parameters": None,
@@ -81,10 +82,12 @@ def rate_distortion(job: Job, metrics: tuple[str, ...]) -> Record:
         record |= {"width": x.shape[1], "height": x.shape[0], "channels": 1 if x.ndim == 2 else x.shape[2]}
         record |= {"dtype": x.dtype.name}
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        media.write_bytes(job.target, open_codec(job.codec, **job.options).encode(x))
+        with collect_notes() as notes:
+            media.write_bytes(job.target, open_codec(job.codec, **job.options).encode(x))
         data = job.target.read_bytes()
         record |= {"file": str(job.target.relative_to(job.folder)), "file_sha256": hashlib.sha256(data).hexdigest()}
         record |= {"size_bytes": len(data), "rate_bpp": files.rate_bpp(len(data), x.shape)}
+        record["ideal_bytes"] = notes.get("ideal_bytes")
         # a 10-bit file of an 8-bit picture decodes to 16 bits; metrics compare on the samples of the source
         x_hat = to_dtype(open_codec(job.codec).decode(data), x.dtype)
         for name in metrics:

@@ -1,5 +1,7 @@
 """A bench plan: datasets x series x settings x metrics, read from TOML and checked before anything runs.
 
+A grid is a short way to write series: once read, nothing but the report's tables knows of it.
+
 title = "Kodak, conventional codecs"
 anchor = "JPEG 4:2:0"                 # the series that BD-rates are against
 metrics = ["psnr_db", "ssim"]
@@ -14,9 +16,17 @@ codec = "avif"
 options = { subsampling = "4:4:4" }
 vary = { quality = [20, 40, 60, 80] } # one option, one point each; left out: a single point
 
+[[grid]]                              # a series for every combination of the lists, named after its values
+codec = "pipeline"
+transform = ["wavelet97", "dct"]      # options of the codec, the first one outermost
+coder = ["rans", "huffman"]
+options = { model = "context" }       # as in [[series]], and so is vary
+vary = { step = [4, 8, 16, 32, 64] }
+
 [timing]                              # left out: nothing is timed
 items = 3                             # how many pictures of each dataset
 repeats = 5
+near_bpp = 0.75                       # optional: of each series only the setting nearest to this rate
 
 [viewer]
 items = ["kodim01"]                   # pictures to look at in the report
@@ -25,6 +35,8 @@ items = ["kodim01"]                   # pictures to look at in the report
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -62,6 +74,24 @@ class Series:
 
 
 @dataclasses.dataclass(frozen=True)
+class Grid:
+    """Every combination of the values of some options of one codec."""
+
+    codec: str
+    axes: dict[str, list[Any]]  # option -> its values; the first axis is outermost
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    vary: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+
+    def series(self) -> list[Series]:
+        """One series for each combination, named after its values: "wavelet97 · deadzone · context · rans"."""
+        found = []
+        for values in itertools.product(*self.axes.values()):
+            options = self.options | dict(zip(self.axes, values, strict=True))
+            found.append(Series(" · ".join(map(str, values)), self.codec, options, self.vary))
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
 class Timing:
     """How times are taken: alone on the machine, `threads` CPUs, after `warmup` runs that are thrown away."""
 
@@ -69,6 +99,7 @@ class Timing:
     repeats: int = 5
     threads: int = 1
     max_seconds: float = 10.0  # fewer repeats (but one at least) when they would take longer than this
+    near_bpp: float = 0.0  # only the setting of each series whose mean rate is nearest to this; 0: every setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +111,11 @@ class Viewer:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A checked plan. `absent` lists what cannot run here, with the line that would install it."""
+    """A checked plan.
+
+    `series` holds those of the grids too. `absent` lists what cannot run here, with the line that would install it;
+    `refused` the combinations of grids that the codec does not take, with the reason.
+    """
 
     title: str
     anchor: str
@@ -91,10 +126,12 @@ class Plan:
     viewer: Viewer = Viewer()
     keep_files: bool = True
     absent: tuple[dict[str, str], ...] = ()
+    grids: tuple[Grid, ...] = ()
+    refused: tuple[dict[str, Any], ...] = ()
 
 
-_TABLES = {"dataset": DatasetChoice, "series": Series, "timing": Timing, "viewer": Viewer}
-_LISTS = {"dataset", "series"}
+_TABLES = {"dataset": DatasetChoice, "series": Series, "grid": Grid, "timing": Timing, "viewer": Viewer}
+_LISTS = {"dataset", "series", "grid"}
 _PLAIN = {"title": str, "anchor": str, "metrics": list, "keep_files": bool}
 
 
@@ -134,13 +171,15 @@ def parse(table: dict[str, Any], where: str) -> Plan:
         if key in table and not isinstance(table[key], kind):
             raise UsageError(f"{where}: {key} is {table[key]!r}; it takes a {kind.__name__}")
     parts = {key: _part(key, table.get(key), where) for key in _TABLES}
-    if not parts["dataset"] or not parts["series"]:
-        raise UsageError(f"{where}: a plan needs at least one [[dataset]] and one [[series]]")
-    series, absent = _available(parts["series"], where)
+    if not parts["dataset"] or not (parts["series"] or parts["grid"]):
+        raise UsageError(f"{where}: a plan needs at least one [[dataset]] and one [[series]] or [[grid]]")
+    combinations, refused = _expand(parts["grid"], where)
+    series, absent = _available(parts["series"] + combinations, where)
     metrics, absent_metrics = _metrics(table.get("metrics", ["psnr_db"]), where)
-    anchor = table.get("anchor", parts["series"][0].name)
-    if anchor not in [one.name for one in parts["series"]]:
-        raise UsageError(f"{where}: anchor {anchor!r} is no series{nearest(anchor, [s.name for s in parts['series']])}")
+    names = [one.name for one in parts["series"] + combinations]
+    anchor = table.get("anchor", names[0])
+    if anchor not in names:
+        raise UsageError(f"{where}: anchor {anchor!r} is no series{nearest(anchor, names)}")
     return Plan(
         title=table.get("title", Path(where).stem),
         anchor=anchor,
@@ -151,6 +190,8 @@ def parse(table: dict[str, Any], where: str) -> Plan:
         viewer=parts["viewer"],
         keep_files=table.get("keep_files", True),
         absent=absent + absent_metrics,
+        grids=parts["grid"],
+        refused=refused,
     )
 
 
@@ -160,7 +201,24 @@ def _part(key: str, value: Any, where: str) -> Any:
         return _fill(_TABLES[key], value or {}, f"{where}: [{key}]")
     if not isinstance(value, list | None):
         raise UsageError(f"{where}: write [[{key}]] with double brackets")
-    return tuple(_fill(_TABLES[key], one, f"{where}: [[{key}]] number {i + 1}") for i, one in enumerate(value or []))
+    found = []
+    for number, one in enumerate(value or [], 1):
+        here = f"{where}: [[{key}]] number {number}"
+        found.append(_fill(_TABLES[key], _with_axes(one, here) if key == "grid" else one, here))
+    return tuple(found)
+
+
+def _with_axes(table: Any, where: str) -> Any:
+    """A [[grid]] as its dataclass has it: what is no field of it is an axis."""
+    if not isinstance(table, dict):
+        return table
+    axes = {key: value for key, value in table.items() if key not in ("codec", "options", "vary")}
+    for key, values in axes.items():
+        if not isinstance(values, list) or not values or any(values.count(one) > 1 for one in values):
+            raise UsageError(f"{where}: {key} is {values!r}; an option of a grid takes a list of different values")
+    if not axes:
+        raise UsageError(f'{where} has no option with a list of values, as in coder = ["rans", "huffman"]')
+    return {key: value for key, value in table.items() if key not in axes} | {"axes": axes}
 
 
 def _fill(kind: type, value: Any, where: str) -> Any:
@@ -174,8 +232,14 @@ def _fill(kind: type, value: Any, where: str) -> Any:
         # bool is an int for isinstance, and a TOML `true` is never a number of repeats
         if isinstance(default, int | float) and (isinstance(entry, bool) or not isinstance(entry, int | float)):
             raise UsageError(f"{where}: {key} is {entry!r}; it takes a number")
+        if isinstance(default, int | float) and not 0 <= entry < math.inf:
+            raise UsageError(f"{where}: {key} is {entry!r}; it takes a finite number from 0 up")
         if isinstance(default, str) and not isinstance(entry, str):
             raise UsageError(f"{where}: {key} is {entry!r}; it takes a text")
+        if known[key].default_factory is dict and not isinstance(entry, dict):
+            raise UsageError(f"{where}: {key} is {entry!r}; it takes a table of options")
+        if key == "vary" and (len(entry) > 1 or any(not isinstance(one, list) or not one for one in entry.values())):
+            raise UsageError(f"{where}: vary takes one option with a list of values, got {entry!r}")
         if key == "items" and isinstance(default, tuple) and not isinstance(entry, list):
             raise UsageError(f"{where}: items is {entry!r}; it takes a list of names")
     for name, field in known.items():
@@ -185,6 +249,31 @@ def _fill(kind: type, value: Any, where: str) -> Any:
     return kind(**{k: tuple(v) if k == "items" and isinstance(v, list) else v for k, v in value.items()})
 
 
+def _expand(grids: tuple[Grid, ...], where: str) -> tuple[tuple[Series, ...], tuple[dict[str, Any], ...]]:
+    """The combinations that their codec takes, each once though several grids may hold it; and the refused ones."""
+    every: list[Series] = []
+    every_refused: list[dict[str, Any]] = []
+    for number, grid in enumerate(grids, 1):
+        here = f"{where}: [[grid]] number {number}"
+        taken: list[Series] = []
+        refused: list[dict[str, Any]] = []
+        for one in grid.series():
+            try:
+                _install_line(one, here)
+                taken.append(one)
+            except UsageError as error:
+                at = {axis: one.options[axis] for axis in grid.axes}
+                refused.append({"series": one.name, "codec": one.codec, "at": at, "why": str(error.__cause__)})
+        for axis, values in grid.axes.items():
+            for value in values:
+                if not any(one.options[axis] == value for one in taken):  # a misspelt name, most likely
+                    why = next(one["why"] for one in refused if one["at"][axis] == value)
+                    raise UsageError(f"{here}: {axis}={value!r} is refused in every combination, at first with: {why}")
+        every += [one for one in taken if one not in every]
+        every_refused += [one for one in refused if one not in every_refused]
+    return tuple(every), tuple(every_refused)
+
+
 def _available(series: tuple[Series, ...], where: str) -> tuple[tuple[Series, ...], tuple[dict[str, str], ...]]:
     """The series that can run here; the others as absent, with their install lines."""
     names = [one.name for one in series]
@@ -192,20 +281,27 @@ def _available(series: tuple[Series, ...], where: str) -> tuple[tuple[Series, ..
         raise UsageError(f"{where}: two series are called {doubled!r}; give each its own name")
     here, absent = [], []
     for one in series:
-        if len(one.vary) > 1 or any(not isinstance(values, list) or not values for values in one.vary.values()):
-            raise UsageError(
-                f"{where}: series {one.name!r}: vary takes one option with a list of values, got {one.vary!r}"
-            )
-        try:
-            if line := missing(CODECS.get(one.codec).needs):
-                absent.append({"what": f"codec {one.codec}", "series": one.name, "install": line})
-                continue
-            for _, options in one.settings():
-                open_codec(one.codec, **options)
-        except UsageError as error:
-            raise UsageError(f"{where}: series {one.name!r}: {error}") from error
-        here.append(one)
+        if line := _install_line(one, where):
+            absent.append({"what": f"codec {one.codec}", "series": one.name, "install": line})
+        else:
+            here.append(one)
     return tuple(here), tuple(absent)
+
+
+def _install_line(one: Series, where: str) -> str | None:
+    """What would install the codec of a series, None where it can run.
+
+    Raises:
+        UsageError: there is no such codec or option, or it takes no such setting; its own words are the cause.
+    """
+    try:
+        if line := missing(CODECS.get(one.codec).needs):
+            return line
+        for _, options in one.settings():
+            open_codec(one.codec, **options)
+    except UsageError as error:
+        raise UsageError(f"{where}: series {one.name!r}: {error}") from error
+    return None
 
 
 def _metrics(names: list[str], where: str) -> tuple[tuple[str, ...], tuple[dict[str, str], ...]]:

@@ -10,9 +10,20 @@ from typing import Any
 
 from midtread.bench import machine, measure
 from midtread.bench.measure import Job
+from midtread.registry import CODECS
 
 # what a fresh process would otherwise import for every job; only what is installed
 _PRELOAD = ["midtread.bench.measure", "imagecodecs", "PIL.Image", "scipy.ndimage"]
+
+# what Numba imports when it first loads a kernel, over a second of it; names that a version does not have are ignored
+_PRELOAD_NUMBA = [
+    "numba.np.linalg",
+    "numba.np.arraymath",
+    "numba.np.random.legacy",
+    "numba.np.polynomial.polynomial_functions",
+    "numba.typed.typeddict",
+    "numba.experimental.jitclass.base",
+]
 
 Work = tuple[str, list[Job], dict[str, Any]]  # function of bench.measure, its jobs, its settings
 
@@ -27,7 +38,8 @@ def run(work: list[Work], places: list[list[int]]) -> Iterator[tuple[Job, dict[s
     # the fork server imports NumPy, whose BLAS starts its threads at import: one per worker is enough for metrics
     machine.limit_threads(1)
     if method == "forkserver":
-        context.set_forkserver_preload(_PRELOAD)
+        own = any(CODECS.get(job.codec).backend() == "midtread" for _, jobs, _ in work for job in jobs)
+        context.set_forkserver_preload(_PRELOAD + (_PRELOAD_NUMBA if own else []))
     waiting, free = list(reversed(work)), list(places)
     running: dict[Connection, tuple[BaseProcess, Work, list[int]]] = {}
     try:

@@ -39,6 +39,7 @@ SELECT
     j->>'dataset' AS dataset, j->>'item' AS item, j->>'$.machine.name' AS machine,
     (j->>'width')::BIGINT * (j->>'height')::BIGINT AS pixels,
     (j->>'size_bytes')::BIGINT AS size_bytes, (j->>'rate_bpp')::DOUBLE AS rate_bpp,
+    (j->>'ideal_bytes')::DOUBLE AS ideal_bytes,
     CAST(j->'metrics' AS MAP(VARCHAR, DOUBLE)) AS metrics,
     (j->>'macs_per_pixel')::DOUBLE AS macs_per_pixel, (j->>'parameters')::BIGINT AS parameters,
     CASE WHEN json_type(j, 'timing') = 'OBJECT' THEN j->'timing' END AS timing,
@@ -61,11 +62,17 @@ SELECT series AS name, min_by(codec, n) AS codec, min_by(family, n) AS family,
 FROM records GROUP BY series ORDER BY min(n)
 """
 
+_OPTIONS = """
+SELECT series, min_by(options, n) AS options FROM records GROUP BY series
+"""
+
 # Speed of a setting: pixels of the timed pictures over the sum of their median times, so that a big picture counts
 # for more than a small one, as it does for whoever waits.
 _POINTS = """
 SELECT dataset, machine, series, setting, bool_and(lossless) AS lossless, count(*) AS pictures,
        avg(rate_bpp) AS rate_bpp, sum(size_bytes)::BIGINT AS size_bytes, count(timing) AS timed,
+       CASE WHEN count(ideal_bytes) = count(*) THEN sum(ideal_bytes) END AS ideal_bytes,
+       CASE WHEN count(ideal_bytes) = count(*) THEN avg(8 * ideal_bytes / pixels) END AS ideal_bpp,
        {speeds},
        max((timing->>'encode_peak_bytes')::DOUBLE)::BIGINT AS encode_peak_bytes,
        max((timing->>'decode_peak_bytes')::DOUBLE)::BIGINT AS decode_peak_bytes,
@@ -143,8 +150,15 @@ class Records:
         """name, codec, family, chroma, backend, macs_per_pixel, parameters; in the order of the plan."""
         return self._ask(_SERIES)
 
+    def options(self) -> dict[str, Row]:
+        """The options of the first setting of every series."""
+        return {row["series"]: json.loads(row["options"] or "{}") for row in self._ask(_OPTIONS)}
+
     def points(self) -> list[Row]:
-        """One row per setting: how many pictures, mean rate_bpp, total size_bytes, speeds in MPx/s, peak memory."""
+        """One row per setting: how many pictures, mean rate_bpp, total size_bytes, speeds in MPx/s, peak memory.
+
+        Also ideal_bytes and ideal_bpp, of the ideal code length: null unless every picture has one.
+        """
         speeds = []
         for name in ("encode", "decode", "encode_file", "decode_file"):
             speeds.append(_SPEED.format(name=name, clock=f"(timing->>'$.{name}_s.median')::DOUBLE"))

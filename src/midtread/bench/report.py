@@ -26,7 +26,7 @@ from midtread.bench.query import Records, Row
 from midtread.errors import BitstreamError, MissingError, UsageError
 
 # in this order: each may use what stands before it
-SCRIPTS = ("core", "controls", "board", "plot", "curves", "speed", "stages", "zoom", "viewer", "downloads")
+SCRIPTS = ("core", "controls", "board", "plot", "grid", "curves", "speed", "stages", "zoom", "viewer", "downloads")
 
 
 def build(
@@ -69,7 +69,7 @@ def build(
 def merge(runs: Sequence[Row]) -> Row:
     """One run.json out of several: the first names the page, lists are joined."""
     merged = dict(runs[0])
-    for key in ("metrics", "absent", "viewer"):
+    for key in ("metrics", "absent", "viewer", "grids", "refused"):
         every = [entry for run in runs for entry in run.get(key) or []]
         merged[key] = [entry for i, entry in enumerate(every) if entry not in every[:i]]
     known: dict[str, Row] = {}
@@ -92,7 +92,19 @@ def points_csv(data: Row) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["dataset", "machine", "series", *facts, "setting", "lossless", *point, *measured, *of_mean, *speed]
+        [
+            "dataset",
+            "machine",
+            "series",
+            *facts,
+            "setting",
+            "lossless",
+            *point,
+            *measured,
+            "ideal_bytes",
+            *of_mean,
+            *speed,
+        ]
     )
     series = {one["name"]: one for one in data["series"]}
     for group in data["groups"]:
@@ -103,7 +115,7 @@ def points_csv(data: Row) -> str:
                     [group["dataset"], group["machine"], row["series"], *(one[fact] for fact in facts)]
                     + [row["setting"], str(kind == "lossless").lower(), *(row[name] for name in point)]
                     + [row.get("q", {}).get(name) for name in measured]
-                    + [row.get(name) for name in (*of_mean, *speed)]
+                    + [row.get(name) for name in ("ideal_bytes", *of_mean, *speed)]
                 )
     return text.getvalue()
 

@@ -9,7 +9,7 @@ pictures, and its mean curve looks 15 points worse than the codec is on any pict
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -37,13 +37,16 @@ def short(value: float | None) -> float | None:
     return float(f"{value:.6g}")
 
 
-def bd_table(curves: list[Row], points: list[Row], metric: Row) -> dict[str, dict[str, list[Any] | str]]:
+def bd_table(
+    curves: list[Row], points: list[Row], metric: Row, anchors: Sequence[str] | None = None
+) -> dict[str, dict[str, list[Any] | str]]:
     """BD-rate of every series against every anchor.
 
     Args:
         curves: rows of `Records.curves` of one group.
         points: the complete points of the group, for the mean curves.
         metric: its row, with `name` and `better`.
+        anchors: only against these; against every series when left out.
 
     Returns:
         anchor -> series -> [percent, quality from, to, overlap, points used, points dropped, pictures, percent of the
@@ -67,6 +70,7 @@ def bd_table(curves: list[Row], points: list[Row], metric: Row) -> dict[str, dic
             name: _bd(base, curve, mean[anchor], mean[name], better) for name, curve in own.items() if name != anchor
         }
         for anchor, base in own.items()
+        if anchors is None or anchor in anchors
     }
 
 

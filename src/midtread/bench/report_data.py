@@ -1,6 +1,7 @@
 """The numbers of a report: everything that the page shows, as one JSON-ready object.
 
-    Records ──► groups (dataset, machine) ──► points, BD-rates for every anchor and metric, speeds, lossless table
+    Records ──► groups (dataset, machine) ──► points, BD-rates for every anchor and metric, speeds, lossless table,
+                                              grids
 
 Averages are made here and nowhere else: the page only chooses and draws. Curves and BD-rates use the quality scale of
 `quality_scale`, so that what is drawn is what was integrated.
@@ -9,9 +10,10 @@ Averages are made here and nowhere else: the page only chooses and draws. Curves
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
+from midtread.bench import report_grid
 from midtread.bench.query import Records, Row
 from midtread.bench.report_bd import IN_DECIBELS, bd_table, quality_scale, short
 from midtread.errors import UnknownNameError, UsageError
@@ -33,14 +35,16 @@ def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
 
     Args:
         records: the measurements.
-        run: title, created, commit, metrics, absent, anchor, as `run.json` has them.
+        run: title, created, commit, metrics, absent, anchor, grids, refused, as `run.json` has them.
         anchor: the series that BD-rates are against at first; the anchor of the run when left out.
 
     Raises:
         UnknownNameError: `anchor` is not a series of these records.
         UsageError: the run lists no metric.
     """
-    series = looks(_in_plan_order(records.series(), run))
+    series = _in_plan_order(records.series(), run)
+    options = records.options()
+    grids = [(grid, report_grid.members(grid, series, options)) for grid in report_grid.join(run.get("grids") or [])]
     names = [one["name"] for one in series]
     points = records.points()
     lossy = [name for name in names if any(p["series"] == name and not p["lossless"] for p in points)]
@@ -51,19 +55,30 @@ def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
     if not metrics:
         raise UsageError("run.json lists none of the metrics that the records hold; nothing can be compared")
     curves = records.curves()
-    groups = [_group(one, points, measures, curves, metrics, records, names) for one in records.groups()]
+    first = anchor or next((name for name in [run.get("anchor"), *lossy] if name in lossy), None)
+    combinations = {name for _, at in grids for name in at}
+    # of hundreds of combinations each could be compared with each; the page offers the others, and the one chosen
+    anchors = [name for name in lossy if name not in combinations or name == first]
+    groups = [_group(one, points, measures, curves, metrics, records, names, anchors) for one in records.groups()]
+    for group in groups:
+        group["grids"] = [report_grid.table(grid, at, group["points"], metrics) for grid, at in grids]
+    drawn = {first, *report_grid.best_of_first_axis(one for group in groups for one in group["grids"])}
+    folded = [name for name in lossy if name in combinations and name not in drawn]
     return {
         "title": run.get("title") or "Codecs compared",
         "created": run.get("created") or records.finished(),
         "commit": run.get("commit"),
-        "anchor": anchor or next((name for name in [run.get("anchor"), *lossy] if name in lossy), None),
+        "anchor": first,
+        "anchors": anchors,
         "typical_bpp": TYPICAL_BPP,
         "metrics": metrics,
-        "series": series,
+        "series": looks(series, grids, folded),
         "lossy": lossy,
+        "folded": folded,
         "groups": groups,
         "failures": records.failures(),
         "absent": [_absent(one) for one in run.get("absent") or []],
+        "refused": run.get("refused") or [],
     }
 
 
@@ -73,20 +88,29 @@ def _in_plan_order(series: list[Row], run: Row) -> list[Row]:
     return sorted(series, key=lambda one: planned.index(one["name"]) if one["name"] in planned else len(planned))
 
 
-def looks(series: Sequence[Row]) -> list[Row]:
-    """Give each series a hue and a marker shape by codec, and a variant (dash, fill) within its hue."""
-    codecs = list(dict.fromkeys(one["codec"] for one in series))
-    taken = {codec: _HUE_OF[codec] for codec in codecs if codec in _HUE_OF}
+def looks(
+    series: Sequence[Row], grids: Sequence[tuple[Row, dict[str, list[int]]]], folded: Container[str]
+) -> list[Row]:
+    """Give each series a hue and a marker shape by codec, and a variant (dash, fill) within its hue.
+
+    Combinations of a grid are told apart by their value on its leading axis, as if each were a codec; those `folded`
+    have the later variants.
+    """
+    kin = {one["name"]: one["codec"] for one in series}
+    for number, (grid, at) in enumerate(grids):
+        axis = report_grid.leading_axis(list(grid["axes"].items()))
+        kin |= {name: f"{number} {place[axis]}" for name, place in at.items()}
+    taken = {codec: _HUE_OF[codec] for codec in kin.values() if codec in _HUE_OF}
     free = [hue for hue in range(HUES) if hue not in taken.values()] + list(range(HUES))
-    for index, codec in enumerate(codec for codec in codecs if codec not in taken):
+    for index, codec in enumerate(codec for codec in dict.fromkeys(kin.values()) if codec not in taken):
         taken[codec] = free[index % len(free)]
     seen: dict[int, int] = {}
-    drawn = []
-    for one in series:
-        hue = taken[one["codec"]]
+    look: dict[str, Row] = {}
+    for one in sorted(series, key=lambda one: one["name"] in folded):
+        hue = taken[kin[one["name"]]]
         variant = seen[hue] = seen.get(hue, -1) + 1
-        drawn.append({**one, "hue": hue, "shape": _SHAPES[hue % len(_SHAPES)], "variant": variant % 4})
-    return drawn
+        look[one["name"]] = {"hue": hue, "shape": _SHAPES[hue % len(_SHAPES)], "variant": variant % 4}
+    return [{**one, **look[one["name"]]} for one in series]
 
 
 def _absent(one: Row) -> Row:
@@ -111,6 +135,7 @@ def _group(
     metrics: list[Row],
     records: Records,
     names: list[str],
+    anchors: list[str],
 ) -> Row:
     """One dataset on one machine."""
 
@@ -129,7 +154,7 @@ def _group(
         "pictures": group["pictures"],
         "megapixels": short((group["pixels"] or 0) / 1e6),
         "points": lossy,
-        "bd": {metric["name"]: bd_table(mine(curves), lossy, metric) for metric in metrics},
+        "bd": {metric["name"]: bd_table(mine(curves), lossy, metric, anchors) for metric in metrics},
         "speed": speeds,
         "stages": {way: _stages(mine(records.stages(way)), timed) for way in ("encode", "decode")},
         "lossless": _lossless([point for point in whole if point["lossless"]], records.series()),
@@ -157,10 +182,11 @@ def _point(point: Row, metrics: list[Row], values: dict[tuple[str, str, str], Ro
             q[metric["name"]], y[metric["name"]] = short(found["mean"]), drawn  # type: ignore[assignment]
     pooled = values.get((point["series"], point["setting"], "psnr_db"), {}).get("of_mean_mse")
     kept = ("series", "setting", "pictures", "size_bytes", "timed", "repeats", "threads", "warmup")
+    rounded = ("rate_bpp", "ideal_bytes", "ideal_bpp", "encode_peak_bytes", "decode_peak_bytes")
     speeds = [f"{way}{clock}_mpx_s" for way in ("encode", "decode") for clock in ("", "_file")]
     return {
         **{key: point[key] for key in kept},
-        **{key: short(point[key]) for key in ("rate_bpp", "encode_peak_bytes", "decode_peak_bytes", *speeds)},
+        **{key: short(point[key]) for key in (*rounded, *speeds)},
         "q": q,
         "y": y,
         "psnr_of_mean_mse_db": short(pooled) if "psnr_db" in q else None,

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from midtread import media
 from midtread.bench import datasets, machine, pool, records
@@ -99,7 +101,7 @@ def _rate_distortion(
         return set(plan.metrics) <= {*record["metrics"], *record["unmeasured"]}
 
     # a file that was thrown away must be made again before it can be timed
-    untimed = [job for job in _timed(plan, jobs) if not (done.get(job.identity()["key"]) or {}).get("timing")]
+    untimed = [job for job in _timed(plan, jobs, done) if not (done.get(job.identity()["key"]) or {}).get("timing")]
     gone = [job for job in untimed if not job.target.exists()]
     to_do = [job for job in jobs if not finished(job) or job in gone]
     if to_do:
@@ -118,21 +120,33 @@ def _rate_distortion(
     return len(to_do)
 
 
-def _timed(plan: Plan, jobs: list[Job]) -> list[Job]:
-    """The jobs on the first pictures of each dataset, as many as the plan times."""
+def _timed(plan: Plan, jobs: list[Job], done: dict[str, records.Record]) -> list[Job]:
+    """The jobs to be timed: on the first pictures of each dataset, and at the settings that the plan asks for."""
     pictures: dict[str, list[str]] = {}
     for job in jobs:
         names = pictures.setdefault(job.dataset, [])
         if job.item not in names and len(names) < plan.timing.items:
             names.append(job.item)
-    return [job for job in jobs if job.item in pictures[job.dataset]]
+    chosen = _nearest(jobs, done, plan.timing.near_bpp) if plan.timing.near_bpp else None
+    here = [job for job in jobs if job.item in pictures[job.dataset]]
+    return [job for job in here if chosen is None or chosen.get((job.dataset, job.series)) == job.setting]
+
+
+def _nearest(jobs: list[Job], done: dict[str, records.Record], near_bpp: float) -> dict[tuple[str, str], str]:
+    """(dataset, series) -> the setting whose mean rate over the pictures is nearest to `near_bpp`, once measured."""
+    rates: dict[tuple[str, str, str], list[float]] = {}
+    for job in jobs:
+        if rate := (done.get(job.identity()["key"]) or {}).get("rate_bpp"):
+            rates.setdefault((job.dataset, job.series, job.setting), []).append(rate)
+    far_first = sorted(rates, key=lambda key: -abs(math.log(fmean(rates[key]) / near_bpp)))
+    return {(dataset, series): setting for dataset, series, setting in far_first}  # the last one holds
 
 
 def _timing(
     plan: Plan, jobs: list[Job], done: dict[str, records.Record], writer: records.Writer, progress: Progress
 ) -> int:
     to_do = []
-    for job in _timed(plan, jobs):
+    for job in _timed(plan, jobs, done):
         record = done[job.identity()["key"]]
         if not record["error"] and not record["timing"]:
             to_do.append(job)
@@ -168,6 +182,8 @@ def _write_description(plan: Plan, jobs: list[Job], folder: Path) -> None:
             {key: getattr(one, key) for key in ("name", "label", "better", "unit", "recipe")} for one in metrics
         ],
         "absent": list(plan.absent),
+        "grids": [{"codec": grid.codec, "axes": grid.axes} for grid in plan.grids],
+        "refused": list(plan.refused),
         "machine": machine.describe(),
         "versions": machine.versions(),
         "commit": machine.commit(),

@@ -24,6 +24,10 @@ def bench(plan: list[str], /, *, out: Path) -> str:
         folder = out / Path(source).stem if len(plan) > 1 else out
         for absent in one.absent:
             print(f"midtread: {absent['what']} is absent: {absent['install']}", file=sys.stderr)
+        if one.refused:
+            first, count = one.refused[0], len(one.refused)
+            left_out = f"{count} combination{'s' if count > 1 else ''} of the grid left out, such as {first['series']}"
+            print(f"midtread: {left_out}: {first['why']}; the report names all", file=sys.stderr)
         with _Bar() as bar:
             outcome = run(one, folder, bar.progress())
         lines.append(

@@ -2,6 +2,8 @@
 
 const sorting = { board: ["bd", 1], lossless: ["rate", 1] };
 const opened = new Set();
+const unrolled = new Set(); // tables that show all of their rows
+const MOST_ROWS = 20;
 
 function nameCell(name, under, open, toggle) {
   const text = h("span", {}, name);
@@ -53,7 +55,7 @@ function boardColumns(low, high) {
   const text = (key) => (row) => h("td", { class: "hide-medium" }, row.series[key] || "–");
   const backend = ({ series }) => h("td", { class: "hide-medium backend", title: series.backend }, shortBackend(series.backend) || "–");
   const columns = [
-    ["name", "Series", (row) => row.name, (row) => nameCell(row.name, summary(row), opened.has(row.name), () => toggleRow(row.name))],
+    ["name", "Series", (row) => row.name, (row) => nameCell(row.name, summary(row), isOpen(byId("board"), row.name), () => toggleRow(row.name, byId("board"), drawBoard))],
     ["family", "Family", (row) => row.series.family, text("family"), "hide-medium"],
     ["chroma", "Chroma", (row) => row.series.chroma, text("chroma"), "hide-medium"],
     ["backend", "Backend", (row) => row.series.backend, backend, "hide-medium"],
@@ -75,11 +77,14 @@ function boardColumns(low, high) {
 
 const summary = (row) => [row.series.chroma, shortBackend(row.series.backend)].filter(Boolean).join(" · ");
 
-function toggleRow(name) {
-  opened.has(name) ? opened.delete(name) : opened.add(name);
-  drawBoard();
-  const position = [...document.querySelectorAll("#board tr.line")].findIndex((row) => row.dataset.name === name);
-  document.querySelectorAll("#board tr.line")[position]?.querySelector(".name")?.focus({ preventScroll: true });
+const rowKey = (table, name) => `${table.id} ${name}`;
+const isOpen = (table, name) => opened.has(rowKey(table, name));
+
+/** Open or close the row of a series in a table that `redraw` draws again. */
+function toggleRow(name, table, redraw) {
+  isOpen(table, name) ? opened.delete(rowKey(table, name)) : opened.add(rowKey(table, name));
+  redraw();
+  [...table.querySelectorAll("tr.line")].find((row) => row.dataset.name === name)?.querySelector(".name")?.focus({ preventScroll: true });
 }
 
 /** Missing values come last in either direction. */
@@ -110,7 +115,8 @@ function sortable(table, kind, columns, rows, redraw, afterRow = () => null) {
     const button = h("button", { type: "button", onclick: sort, "data-sort": `${kind}-${key}` }, headText(label));
     return h("th", { scope: "col", class: style, "aria-sort": state_ }, button);
   });
-  const body = rows.map((row) => [
+  const whole = rows.length <= MOST_ROWS + 4 || unrolled.has(kind);
+  const body = (whole ? rows : rows.slice(0, MOST_ROWS)).map((row) => [
     h(
       "tr",
       {
@@ -123,18 +129,21 @@ function sortable(table, kind, columns, rows, redraw, afterRow = () => null) {
     ),
     afterRow(row),
   ]);
-  set(table, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body));
+  const unroll = h("button", { type: "button", class: "chip plain", onclick: () => (unrolled.add(kind), redraw()) }, `Show all ${rows.length}`);
+  const foot = whole ? null : h("tfoot", {}, h("tr", {}, h("td", { colspan: columns.length }, unroll)));
+  set(table, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body), foot);
   if (focused) table.querySelector(`[data-sort="${focused}"]`)?.focus({ preventScroll: true });
 }
 
-function detailRow(row, span) {
-  if (!opened.has(row.name)) return null;
+/** Everything known about a series, as a list of terms. */
+function factList(row, more = []) {
   const { bd, point, series } = row;
   const quality = (value) => `${significant(value, 4)}${metric().unit ? ` ${metric().unit}` : ""}`;
   const facts = [
     ["Codec", `${series.codec}, ${series.family}`],
     ["Chroma", series.chroma],
     ["Backend", series.backend],
+    ...more,
     ["Points of the curve", bd.dropped ? `${row.points}, of which ${bd.dropped} not better than a smaller one and not used` : String(row.points)],
   ];
   if (bd.why) facts.push(["No BD-rate (a: the anchor, b: this series)", bd.why]);
@@ -151,25 +160,37 @@ function detailRow(row, span) {
     facts.push(["Peak memory, encode / decode", `${bytesText(point.encode_peak_bytes)} / ${bytesText(point.decode_peak_bytes)}`]);
   } else facts.push(["Speed", "not timed"]);
   if (isNumber(series.parameters)) facts.push(["Parameters", `${significant(series.parameters / 1e6)} million`]);
-  const list = facts.map(([term, text]) => h("div", {}, h("dt", {}, term), h("dd", {}, text || "–")));
-  return h("tr", {}, h("td", { class: "details", colspan: span }, h("dl", {}, list)));
+  return terms(facts);
 }
 
-function drawBoard() {
+const terms = (facts) => h("dl", {}, facts.map(([term, text]) => h("div", {}, h("dt", {}, term), h("dd", {}, text || "–"))));
+
+const detailRow = (row, span, more) => h("tr", {}, h("td", { class: "details", colspan: span }, factList(row, more)));
+
+/** How many points of each series have the chosen metric. */
+function pointCounts() {
   const counted = new Map();
   for (const point of group().points) {
     if (point.y[state.metric]) counted.set(point.series, (counted.get(point.series) || 0) + 1);
   }
-  const rows = lossySeries().map((name) => ({
-    name, series: SERIES.get(name), bd: bdRate(name), point: timedPoint(name), points: counted.get(name) || 0,
-  }));
+  return counted;
+}
+
+/** A series with what its row in a table needs. */
+const rowOf = (name, counted) => ({ name, series: SERIES.get(name), bd: bdRate(name), point: timedPoint(name), points: counted.get(name) || 0 });
+
+function drawBoard() {
+  const counted = pointCounts();
+  const rows = rankedSeries().map((name) => rowOf(name, counted));
+  const left = lossySeries().length - rows.length;
   const percents = rows.map((row) => row.bd.percent).filter(isNumber);
   const columns = boardColumns(Math.max(-100, Math.min(0, ...percents)), Math.min(100, Math.max(0, ...percents)));
-  sortable(byId("board"), "board", columns, rows, drawBoard, (row) => detailRow(row, columns.length));
+  sortable(byId("board"), "board", columns, rows, drawBoard, (row) => isOpen(byId("board"), row.name) && detailRow(row, columns.length));
   set(
     byId("ranking-note"),
     `File size against ${state.anchor} at equal ${metric().label}: negative is smaller. Speeds are for the setting nearest ` +
-      `${DATA.typical_bpp} bpp. Select a series for everything known about it.`,
+      `${DATA.typical_bpp} bpp. Select a series for everything known about it.` +
+      (left ? ` Of the grid, only the smallest for each value of its first stage is here; ${left} more are in the grid.` : ""),
   );
 }
 
@@ -196,12 +217,14 @@ function drawLossless() {
 function drawPoints() {
   if (!byId("points-details").open) return;
   const label = metric().label + (metric().decibels ? "" : metric().unit && `, ${metric().unit}`);
-  const head = ["Series", "Setting", "bpp", label, "Quartiles as drawn", "Encode MPx/s", "Decode MPx/s"];
+  const ideal = group().points.some((point) => isNumber(point.ideal_bpp)) ? ["Ideal bpp"] : [];
+  const head = ["Series", "Setting", "bpp", ...ideal, label, "Quartiles as drawn", "Encode MPx/s", "Decode MPx/s"];
   const rows = group().points.filter((point) => inFamily(point.series));
   const cells = (point) => {
     const drawn = point.y[state.metric];
     const spread = drawn ? `${significant(drawn[1], 4)} to ${significant(drawn[2], 4)}` : "–";
-    const texts = [point.series, point.setting, significant(point.rate_bpp, 4), qualityText(state.metric, point.q[state.metric])];
+    const texts = [point.series, point.setting, significant(point.rate_bpp, 4), ...ideal.map(() => significant(point.ideal_bpp, 4))];
+    texts.push(qualityText(state.metric, point.q[state.metric]));
     return [...texts, spread, speedText(point.encode_mpx_s), speedText(point.decode_mpx_s)].map((text) => h("td", {}, text));
   };
   set(

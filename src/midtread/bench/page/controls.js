@@ -26,10 +26,10 @@ function keepAnchor() {
   if (!names.includes(state.anchor)) state.anchor = names.includes(DATA.anchor) ? DATA.anchor : names[0];
 }
 
-/** Any series of the group can be the anchor, of whatever family: a learned codec is compared with JPEG too. */
+/** Nearly any series of the group can be the anchor, of whatever family: a learned codec is compared with JPEG too. */
 function anchors() {
   const here = new Set(group().points.map((point) => point.series));
-  return DATA.lossy.filter((name) => here.has(name));
+  return DATA.anchors.filter((name) => here.has(name));
 }
 
 function drawControls() {

@@ -11,6 +11,7 @@ const state = {
   group: 0, // index into DATA.groups: one dataset on one machine
   family: "", // all
   hidden: new Set(), // series switched off in the legend
+  folded: new Set(DATA.folded), // combinations that only the grid shows at first
   lit: null, // series under the pointer
 };
 
@@ -36,13 +37,16 @@ const byId = (id) => document.getElementById(id);
 const group = () => DATA.groups[state.group];
 const metric = () => METRICS.get(state.metric);
 const inFamily = (name) => !state.family || SERIES.get(name).family === state.family;
-const shown = (name) => inFamily(name) && !state.hidden.has(name);
+const shown = (name) => inFamily(name) && !state.hidden.has(name) && !state.folded.has(name);
 
 /** Lossy series of this group, in the order of the plan. */
 function lossySeries() {
   const here = new Set(group().points.map((point) => point.series));
   return DATA.lossy.filter((name) => here.has(name) && inFamily(name));
 }
+
+/** The same without the combinations that only the grid shows. */
+const rankedSeries = () => lossySeries().filter((name) => !state.folded.has(name));
 
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {

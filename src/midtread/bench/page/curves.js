@@ -111,7 +111,8 @@ function endLabels(svg, curves, x, y, frame) {
 }
 
 function drawLegend() {
-  const names = lossySeries();
+  const all = lossySeries();
+  const names = rankedSeries();
   const focused = document.activeElement?.dataset?.chip;
   const toggle = (name) => {
     const hidden = new Set(state.hidden);
@@ -129,7 +130,7 @@ function drawLegend() {
       name,
     ),
   );
-  const every = h("button", { type: "button", class: "chip plain", "data-chip": " all", onclick: () => update({ hidden: new Set() }) }, "All");
+  const every = h("button", { type: "button", class: "chip plain", "data-chip": " all", onclick: () => update({ hidden: new Set(), folded: new Set() }) }, names.length < all.length ? `All ${all.length}` : "All");
   const none = h("button", { type: "button", class: "chip plain", "data-chip": " none", onclick: () => update({ hidden: new Set(names) }) }, "None");
   set(byId("legend"), chips, names.length > 2 ? [every, none] : null);
   if (focused) [...byId("legend").children].find((chip) => chip.dataset.chip === focused)?.focus({ preventScroll: true });

@@ -21,7 +21,7 @@ function stageCell(row, way) {
 }
 
 function drawStages() {
-  const rows = lossySeries().map((name) => ({ name, point: timedPoint(name) })).filter((row) => row.point);
+  const rows = rankedSeries().map((name) => ({ name, point: timedPoint(name) })).filter((row) => row.point);
   byId("inside").hidden = !rows.length;
   if (!rows.length || !byId("inside").open) return;
   const memory = (key) => (row) => h("td", { class: "number" }, isNumber(row.point[key]) ? bytesText(row.point[key]) : h("span", { class: "missing" }, "–"));
