@@ -12,6 +12,7 @@ import pytest
 import midtread
 from midtread import media
 from midtread.cli import main
+from midtread.registry import CODECS, CODERS, DATASETS, METRICS, MODELS, QUANTIZERS, TRANSFORMS
 from pictures import photo_like
 
 
@@ -107,18 +108,53 @@ def test_compare_refuses_other_shapes(capsys, tmp_path, photo):
     refused(capsys, "compare", photo, tmp_path / "small.png", code=2, words=["48 x 64 x 3", "8 x 8 x 3"])
 
 
-@pytest.mark.parametrize("kind", ["codecs", "metrics", "datasets", "formats", "plans"])
+KINDS = ["codecs", "transforms", "quantizers", "models", "coders", "metrics", "datasets", "formats", "plans"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_lists_speak_json(capsys, kind):
     code, out, _ = run(capsys, "list", kind, "--json")
     assert code == 0
-    assert {"name", "summary"} <= set(json.loads(out)[0])
-
-
-def test_the_whole_list_prints(capsys):
-    code, out, _ = run(capsys, "list")
+    rows = json.loads(out)
+    assert rows
+    assert all(row["name"] and row["summary"] for row in rows)
+    code, out, _ = run(capsys, "list", kind)
     assert code == 0
-    assert "jpegxl" in out
-    assert "psnr_db" in out
+    for row in rows:
+        assert f"  {row['name']} " in out
+
+
+def test_all_lists_together_speak_json(capsys):
+    assert list(json.loads(run(capsys, "list", "--json")[1])) == KINDS
+
+
+def test_stages_are_listed_with_their_traits_and_options(capsys):
+    lines = {line.split()[0]: line for line in run(capsys, "list", "transforms")[1].splitlines()}
+    assert "options levels; exact" in lines["wavelet53"]
+    assert "exact" not in lines["wavelet97"]
+    lines = {line.split()[0]: line for line in run(capsys, "list", "coders")[1].splitlines()}
+    assert "needs tables, contexts, incremental" in lines["rans"]
+    assert "tables" not in lines["zstd"]
+
+
+def test_the_whole_list_names_everything_and_imports_none_of_it():
+    """Its speed is the promise (benchmarks/startup.py measures it); NumPy alone would break it."""
+    heavy = ["numpy", "midtread.media", "midtread.spec"]
+    code = f"import sys; from midtread.cli import main; main(['list']); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *lines, loaded = done.stdout.splitlines()
+    assert loaded == "[]"
+    words = " ".join(lines).split()
+    for registry in (CODECS, TRANSFORMS, QUANTIZERS, MODELS, CODERS, METRICS, DATASETS):
+        assert set(registry.names()) <= set(words)
+
+
+def test_the_help_page_has_a_line_for_every_verb(capsys):
+    for argv in ([], ["--help"]):
+        page = run(capsys, *argv)[1]
+        assert "Compress a picture or an array into a file." in page
+        assert "Turn bench folders into one" in page
+        assert "List codecs, their stages" in page
 
 
 def test_missing_empty_and_truncated_files(capsys, tmp_path, photo):
@@ -184,7 +220,7 @@ def test_an_old_file_stays_whole_when_the_new_one_cannot_be_written(capsys, tmp_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    refused(capsys, "encode", photo, target, "--codec", "png", code=2, words=["No space left"])
+    refused(capsys, "encode", photo, target, "--codec", "png", code=1, words=["No space left"])
     assert target.read_bytes() == b"precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mt", "photo.png"]
 

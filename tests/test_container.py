@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import midtread
-from midtread.container import Chunk, File, Reader, is_midtread, read, read_header, varint, write
+from midtread.container import Chunk, File, Reader, content, index, is_midtread, read, read_header, varint, write
 from midtread.container.file import DTYPES, MAGIC, VERSION, Tag
+from midtread.container.reader import crc32
 from midtread.errors import BitstreamError, CodecError, LimitError, TruncatedError, UsageError
-from midtread.registry import CODECS
 from midtread.spec import Limits
+from pictures import ALL_CODECS
 
 SMALL = File("png", "uint8", (2, 300, 3), (Chunk(Tag.PAYLOAD, b"payload"), Chunk(Tag.ICC, b"icc!")))
 
@@ -141,7 +142,7 @@ def test_the_first_of_several_chunks_is_found_and_a_missing_one_is_named():
         file.need(Tag.PAYLOAD)
 
 
-@pytest.mark.parametrize("name", CODECS.names())
+@pytest.mark.parametrize("name", ALL_CODECS)
 def test_a_picture_costs_at_most_32_bytes_beside_its_payload(name):
     """16383 is the largest side and 2 MiB the largest payload whose sizes take two and three bytes."""
     payload = bytes(2**21 - 1)
@@ -326,3 +327,36 @@ def test_the_writer_refuses_a_dtype_or_rank_without_a_place():
 def test_the_writer_never_writes_what_the_reader_refuses(file):
     with pytest.raises(UsageError, match=r"does not fit a midtread file's header|chunk tag \d+ is neither"):
         write(file)
+
+
+# --- the index ---
+
+
+def test_the_index_finds_every_chunk_and_touches_no_content():
+    data = bytearray(write(SMALL))
+    head, spans = index(bytes(data))
+    assert (head.codec, head.shape, head.chunks) == ("png", (2, 300, 3), 2)
+    assert [bytes(content(data, span, "it")) for span in spans] == [b"payload", b"icc!"]
+    data[spans[0].body] ^= 1
+    assert index(memoryview(data))[1] == spans
+    assert bytes(content(data, spans[1], "it")) == b"icc!"
+    with pytest.raises(BitstreamError, match="chunk 0 is damaged"):
+        content(data, spans[0], "chunk 0")
+
+
+def test_an_index_of_a_file_cut_short_or_too_long_is_refused():
+    data = write(SMALL)
+    for length in range(len(data)):
+        with pytest.raises(BitstreamError):
+            index(data[:length])
+    with pytest.raises(BitstreamError, match="1 more bytes follow"):
+        index(data + b"\0")
+    with pytest.raises(BitstreamError, match="tag 99"):
+        index(header(chunks=1) + chunk(99, b""))
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 13])
+def test_the_checksum_of_large_chunks_is_that_of_small_ones(size):
+    data = np.random.default_rng(0).bytes(size)
+    for start in (0, 1, 2**32 - 1):
+        assert crc32(data, start) == crc32(memoryview(data), start) == zlib.crc32(data, start)

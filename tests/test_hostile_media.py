@@ -15,7 +15,7 @@ from PIL import Image
 
 from midtread import media
 from midtread.errors import BitstreamError, LimitError, TruncatedError
-from midtread.media import guard, metadata, native, video
+from midtread.media import guard, metadata, native, safetensors, video
 from midtread.spec import Limits
 
 # Two files that ended the interpreter (SIGSEGV) when given to imagecodecs 2026.3.6 directly; found by flipping bytes.
@@ -71,6 +71,11 @@ def npy(x):
     return out.getvalue()
 
 
+def checkpoint():
+    tensors = {"a": ("F32", (2, 3), 24), "b": ("BF16", (), 2), "c": ("U8", (0, 4), 0)}
+    return safetensors.header_bytes(tensors, {"made": "here"}) + bytes(range(26))
+
+
 def tiny_files():
     """One or two small whole files of each format: label -> (format, bytes, shape)."""
     x, gray = small(), small(1)
@@ -94,12 +99,13 @@ def tiny_files():
         "qoi": imagecodecs.qoi_encode(x),
         "pnm": b"P6\n5 6\n255\n" + x.tobytes(),
         "npy": npy(x),
+        "safetensors": checkpoint(),
         "y4m": video.write_y4m([(gray,)], video.VideoInfo(5, 6, "4:0:0")),
         "dicom": dicom(),
     }
-    return {
-        label: (label.split()[0], data, gray.shape if data_is_gray(label) else x.shape) for label, data in files.items()
-    }
+    shapes = {label: gray.shape if data_is_gray(label) else x.shape for label in files}
+    shapes["safetensors"] = (len(files["safetensors"]),)
+    return {label: (label.split()[0], data, shapes[label]) for label, data in files.items()}
 
 
 def data_is_gray(label):

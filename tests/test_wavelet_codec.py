@@ -1,28 +1,43 @@
 """The `wavelet` codec against its promises, and its kernel against the slow twin."""
 
+import hashlib
+from importlib import import_module
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from midtread import container
-from midtread.codecs.image import wavelet_bands, wavelet_planes
-from midtread.codecs.image.wavelet import Wavelet, decode_reduced
+from midtread.codecs.image import wavelet, wavelet_bands, wavelet_planes
+from midtread.codecs.image.wavelet import Wavelet, decode_part
+from midtread.codecs.image.wavelet_tables import learned
 from midtread.errors import BitstreamError, CodecError, LimitError, UsageError
-from midtread.kernels import wavelet_coder, wavelet_coder_slow
-from midtread.kernels.wavelet_coder_slow import CONTEXTS, SEEN, SYMBOLS, TOTAL, fresh_models
-from midtread.spec import Limits
+from midtread.kernels import wavelet_coder_slow as definition
+from midtread.spec import Limits, collect_notes
 from pictures import photo_like
 
-SHAPES = [(1, 1), (1, 7), (9, 1), (17, 13), (33, 40, 2), (24, 41, 3), (19, 70, 4)]
-MODES = [{"lossless": True}, {"lossless": True, "effort": 0}, {"step": 4.0}, {"step": 40.0, "effort": 0}]
+SHAPES = [(1, 1), (1, 7), (9, 1), (17, 13), (33, 40, 2), (24, 41, 3), (19, 70, 4), (16, 18, 6)]
+MODES = [
+    {"lossless": True},
+    {"lossless": True, "layers": 3},
+    {"step": 4.0},
+    {"step": 40.0, "effort": 0},
+    {"step": 2.0, "layers": 4},
+]
+
+
+def use(monkeypatch, which: str) -> None:
+    """One of the twins, whatever the size of the picture."""
+    ending = "_slow" if which == "slow" else ""
+    for module in (wavelet, wavelet_bands, wavelet_planes):
+        monkeypatch.setattr(module, "pick", lambda name, _: import_module(f"midtread.kernels.{name}{ending}"))
 
 
 @pytest.fixture(params=["fast", "slow"])
 def twin(request, monkeypatch):
-    """Both twins, whatever the size of the picture."""
-    kernel = wavelet_coder if request.param == "fast" else wavelet_coder_slow
-    for module in (wavelet_bands, wavelet_planes):
-        monkeypatch.setattr(module, "pick", lambda _name, _size: kernel)
-    return kernel
+    """Both twins."""
+    use(monkeypatch, request.param)
+    return request.param
 
 
 def hostile(data: bytes, index: int, change) -> bytes:
@@ -63,42 +78,72 @@ def test_a_smaller_step_means_a_smaller_error(shape, dtype):
 
 
 @pytest.mark.parametrize("options", MODES, ids=str)
-@pytest.mark.parametrize("shape", [(1, 1), (9, 1), (13, 18), (21, 18, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (9, 1), (13, 18), (37, 52, 3)], ids=str)
 def test_twins_write_the_same_bytes(options, shape, monkeypatch):
     x = photo_like(shape, "uint16" if len(shape) == 2 else "uint8")
     files, pictures = [], []
-    for kernel in (wavelet_coder, wavelet_coder_slow):
-        for module in (wavelet_bands, wavelet_planes):
-            monkeypatch.setattr(module, "pick", lambda _name, _size, kernel=kernel: kernel)
+    for which in ("fast", "slow"):
+        use(monkeypatch, which)
         files.append(Wavelet(**options).encode(x))
         pictures.append(Wavelet().decode(files[0]))
     assert files[0] == files[1]
     np.testing.assert_array_equal(*pictures)
 
 
-def test_twins_agree_on_large_numbers_and_long_escapes(twin):
+def coded(y: np.ndarray, settings=(0, 0, 0)) -> np.ndarray:
+    """Integers that went through the coder of one band."""
+    block = wavelet_bands.blocks(y.shape, 0, 1)[0]
+    data = wavelet_bands.Encoder(y, learned("lossless"), settings).chunk(block)
+    decoder = wavelet_bands.Decoder(y.shape, learned("lossless"))
+    decoder.chunk(block, container.Reader(data), "test")
+    return decoder.q
+
+
+def test_large_numbers_and_escapes_come_back(twin):
     y = np.random.default_rng(1).laplace(0, 1, (1, 16, 24))
     y = np.rint(y * np.logspace(0, 6, 24)).astype(np.int32)
-    y[0, 3, 4] = 2**27
-    parts = next(iter(wavelet_bands.resolutions(y.shape, 0, 1)))
-    data = wavelet_bands.Encoder(y).chunk(parts, (0, 0, 0))
-    decoder = wavelet_bands.Decoder(y.shape)
-    decoder.chunk(parts, container.Reader(data), "test")
-    np.testing.assert_array_equal(decoder.q, y)
+    y[0, 3, 4], y[0, 9, 9], y[0, 9, 10] = 2**27, -(2**28), 2**28
+    np.testing.assert_array_equal(coded(y), y)
 
 
-def test_models_stay_in_order_whatever_they_learn():
-    models = fresh_models(1)[0]
-    rng = np.random.default_rng(2)
-    for context in (0, 7, CONTEXTS - 1):
-        for symbol in [0] * 3000 + [15] * 3000 + rng.integers(0, 16, 500).tolist():
-            wavelet_coder_slow._learn(models[context], symbol)
-            starts = (models[context, : SYMBOLS + 1] >> 8) + np.arange(SYMBOLS + 1)
-            assert starts[0] == 0
-            assert starts[-1] == 65536
-            assert (np.diff(starts) > 0).all()
-    assert models[:, SYMBOLS].tolist() == [TOTAL] * CONTEXTS
-    assert models[:, SEEN].max() == 255
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 33, 64, 65])
+def test_calm_and_broken_segments_come_back(twin, width):
+    y = np.zeros((1, 20, width), np.int32)
+    y[0, 11, width // 2], y[0, 15, -1], y[0, 16, 0] = 1, -3, 200
+    np.testing.assert_array_equal(coded(y), y)
+
+
+def test_contexts_follow_the_page():
+    sums = np.array([-5, 0, 1, 2, 3, 4, 6, 8, 12, 2**30], np.int32)
+    assert definition.contexts(sums).tolist() == [0, 0, 1, 3, 4, 5, 6, 7, 8, 61]
+    assert definition.shifts(np.array([0, 22, 23, 24, 25, 26])).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_tables_follow_the_mean_size_that_a_context_met():
+    start = learned("lossy").start.copy()
+    for size in (0.002, 0.1, 1.0, 7.0):
+        start[:, 1] = np.rint(start[:, 0] * size * 256)
+        tables = learned("lossy").tables
+        low, frequencies = tables.row(int(definition.tables(start)[3]))
+        mean = np.abs(np.arange(low, low + len(frequencies) - 1)) @ frequencies[:-1] / 2**14
+        assert 0.7 < mean / size < 1.4
+
+
+def test_what_is_learned_is_halved_and_never_empty():
+    learnt = learned("lossy").start.copy()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        names = rng.integers(0, definition.FILL + 1, 300).astype(np.uint8)
+        definition._learn(learnt, rng.integers(-(2**31), 2**31, 300).astype(np.int32), names)
+    assert learnt[:, 0].min() > 0
+    assert learnt[:, 0].max() <= definition.MEMORY
+    assert (learnt[:, 1] <= 255 * 256 * learnt[:, 0]).all()
+
+
+def test_the_ideal_size_is_a_little_less_than_the_real_one():
+    with collect_notes() as notes:
+        data = Wavelet(step=4.0).encode(photo_like((120, 160, 3)))
+    assert 0.9 * len(data) < notes["ideal_bytes"] < len(data)
 
 
 def test_fewer_resolutions_make_a_smaller_picture():
@@ -106,28 +151,93 @@ def test_fewer_resolutions_make_a_smaller_picture():
     for options in ({"lossless": True, "effort": 0}, {"step": 2.0}):
         data = Wavelet(**options).encode(x)
         for drop in range(7):
-            small = decode_reduced(data, drop)
+            small = decode_part(data, drop)
             scale = 2 ** min(drop, 5)
             assert small.shape == (-(-65 // scale), -(-90 // scale), 3)
             if drop <= 3:  # beyond, a handful of pixels: borders weigh more than the middle
                 assert abs(small.mean() - x.mean()) < 12
 
 
-def test_a_prefix_of_the_chunks_decodes_to_a_blurrier_picture():
+@pytest.mark.parametrize(
+    "options", [{"step": 2.0}, {"step": 2.0, "layers": 3}, {"lossless": True, "layers": 4}], ids=str
+)
+def test_every_prefix_of_the_chunks_decodes_and_more_is_better(options):
     x = photo_like((64, 96, 3))
-    file = container.read(Wavelet(step=2.0).encode(x))
+    file = container.read(Wavelet(**options).encode(x))
     errors = []
     for count in range(2, len(file.chunks) + 1):
         part = container.write(container.File(file.codec, file.dtype, file.shape, file.chunks[:count]))
         errors.append(np.mean((Wavelet().decode(part).astype(float) - x) ** 2))
-    assert len(errors) == 6
-    assert errors == sorted(errors, reverse=True)
+    assert len(errors) == 6 + 5 * (options.get("layers", 1) - 1)
+    assert all(later <= 1.02 * earlier for earlier, later in pairwise(errors))
     assert errors[-1] < 2
+    if options.get("lossless"):
+        assert errors[-1] == 0
+
+
+@pytest.mark.parametrize("step", [1.0, 20.0])
+def test_the_first_layer_alone_is_the_picture_at_a_coarser_step(step):
+    x = photo_like((96, 128, 3))
+    file = container.read(Wavelet(step=step, layers=3).encode(x))
+    first = container.write(container.File(file.codec, file.dtype, file.shape, file.chunks[:7]))
+    alone = Wavelet(step=4 * step).encode(x)
+    errors = [np.mean((Wavelet().decode(data).astype(float) - x) ** 2) for data in (first, alone)]
+    assert errors[0] < 2.5 * errors[1] + 1
+
+
+@pytest.mark.parametrize("options", [{"step": 6.0}, {"step": 6.0, "layers": 2}, {"lossless": True}], ids=str)
+@pytest.mark.parametrize("drop", [0, 1, 2])
+def test_a_region_is_that_part_of_the_picture(options, drop, monkeypatch):
+    monkeypatch.setattr(wavelet_bands, "BLOCK", 16)  # as if the picture were large
+    wavelet_bands.blocks.cache_clear()
+    x = photo_like((150, 220, 3))
+    data = Wavelet(**options, effort=0).encode(x)
+    whole, scale = decode_part(data, drop), 2**drop
+    for rows, columns in (((40, 72), (100, 164)), ((0, 4), (216, 220)), ((0, 150), (0, 220))):
+        part = decode_part(data, drop, (rows, columns))
+        inside = whole[-(-rows[0] // scale) : -(-rows[1] // scale), -(-columns[0] // scale) : -(-columns[1] // scale)]
+        np.testing.assert_array_equal(part, inside)
+    wavelet_bands.blocks.cache_clear()
+
+
+def test_a_picture_of_many_blocks_keeps_its_bytes():
+    """The golden files have one block in each resolution; this digest has six in the finest."""
+    y, x = np.mgrid[:1100, :2100]
+    picture = ((y * y // 97 + x * x // 61 + (y * x >> 8) * (y > x)) & 255).astype(np.uint8)
+    data = Wavelet(lossless=True, effort=0).encode(picture)
+    assert len(container.read(data).chunks) == 1 + 1 + 3 + 2 + 6
+    assert hashlib.sha256(data).hexdigest()[:16] == "9a1bbba89eb425ce"
+    np.testing.assert_array_equal(Wavelet().decode(data), picture)
+
+
+def test_a_region_needs_few_blocks_and_all_their_parents():
+    shape = (1, 4000, 6000)
+    order = wavelet_bands.blocks(shape, 5, 1)
+    view = wavelet.window(wavelet.Wavelet97(5), shape, (1000, 1200), (2000, 2300))
+    wanted = [order[i] for i in wavelet._wanted(order, 0, view)]
+    assert len(wanted) < len(order) / 3
+    known = {(block.level, block.index) for block in wanted}
+    assert all(block.parent in known for block in wanted if block.level < 5)
+
+
+@pytest.mark.parametrize(
+    ("region", "word"),
+    [
+        (((0, 9), (0, 0)), "columns"),
+        (((0, 10), (0, 4)), "rows"),
+        (((3, 2), (0, 4)), "rows"),
+        (((1, 2), (1, 2)), "holds"),
+    ],
+)
+def test_regions_outside_the_picture_are_refused(region, word):
+    data = Wavelet().encode(photo_like((9, 8)))
+    with pytest.raises(UsageError, match=word):
+        decode_part(data, 2 if word == "holds" else 0, region)
 
 
 def test_hostile_chunks_are_refused_or_keep_the_declared_shape(twin):
     rng = np.random.default_rng(3)
-    for options in ({"step": 3.0}, {"lossless": True, "effort": 0}):
+    for options in ({"step": 3.0}, {"lossless": True, "effort": 0, "layers": 2}):
         data = Wavelet(**options).encode(photo_like((12, 11, 3)))
         for _ in range(40):
             index = int(rng.integers(1, 5))
@@ -157,11 +267,13 @@ def test_short_and_long_chunks_are_refused(index):
     ("parameters", "word"),
     [
         (b"", "byte 0"),
-        (b"\2\1\5", "version 2"),
-        (b"\1\7\5", "mode 7"),
-        (b"\1\1\x40", "64 levels"),
-        (b"\1\0\5\0\0\0\0", "step is 0"),
-        (b"\1\1\5\0", "more bytes follow"),
+        (b"\2\1\5\1", "version 2"),
+        (b"\1\7\5\1", "mode 7"),
+        (b"\1\1\x40\1", "64 levels"),
+        (b"\1\1\5\0", "0 layers"),
+        (b"\1\1\5\x09", "9 layers"),
+        (b"\1\0\5\1\0\0\0\0", "step is 0"),
+        (b"\1\1\5\1\0", "more bytes follow"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(parameters, word):
@@ -175,7 +287,7 @@ def test_other_codecs_shapes_and_huge_sizes_are_refused():
     for name, dtype, shape in [
         ("jpeg", "uint8", (9, 8)),
         ("wavelet", "float32", (9, 8)),
-        ("wavelet", "uint8", (9, 8, 5)),
+        ("wavelet", "uint8", (9, 8, 65)),
         ("wavelet", "uint8", (9, 8, 1)),
         ("wavelet", "uint8", (0, 8)),
         ("wavelet", "uint8", (9,)),
@@ -186,7 +298,7 @@ def test_other_codecs_shapes_and_huge_sizes_are_refused():
     with pytest.raises(LimitError):
         Wavelet().decode(large)
     with pytest.raises(LimitError):
-        decode_reduced(Wavelet().encode(photo_like((9, 8))), 0, Limits(max_elements=10))
+        decode_part(Wavelet().encode(photo_like((9, 8))), limits=Limits(max_elements=10))
 
 
 def test_a_declared_size_that_the_payload_does_not_fill_is_refused():
@@ -196,7 +308,9 @@ def test_a_declared_size_that_the_payload_does_not_fill_is_refused():
         Wavelet().decode(other)
 
 
-@pytest.mark.parametrize("options", [{"step": 0.1}, {"step": 1e4}, {"effort": 2}, {"lossless": 1}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"step": 0.1}, {"step": 1e4}, {"effort": 2}, {"lossless": 1}, {"layers": 9}], ids=str
+)
 def test_options_outside_their_range_are_refused(options):
     with pytest.raises(UsageError, match=next(iter(options))):
         Wavelet(**options)

@@ -17,19 +17,32 @@ from pictures import photo_like
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 
 
+# Settings beyond the defaults whose bytes are promised too: v1-<name>.mt.
+VARIANTS = {
+    "wavelet": {"lossless": {"lossless": True}, "layers": {"layers": 3, "step": 2.0}},
+    "pipeline": {
+        "digits": {"transform": "klt+dct", "quantizer": "digit-planes", "model": "adaptive", "coder": "range"},
+        "levels": {"quantizer": "lloyd-max(levels=20)", "model": "mixture", "coder": "huffman"},
+        "lossless": {"transform": "packet53", "quantizer": "none", "model": "context", "coder": "cabac"},
+    },
+}
+
+
 def main(names: list[str]) -> None:
     for name in names or CODECS.names():
         folder = GOLDEN / name
-        if (folder / "v1.mt").exists():
-            print(f"{name}: kept")
-            continue
         folder.mkdir(parents=True, exist_ok=True)
-        data = midtread.wrap(photo_like((33, 47, 3)), name)
-        (folder / "v1.mt").write_bytes(data)
-        np.save(folder / "v1.npy", midtread.decode(data))
-        how = {"backend": CODECS.get(name).backend(), "midtread": midtread.__version__}
-        (folder / "v1.json").write_text(json.dumps(how, indent=1) + "\n")
-        print(f"{name}: {len(data)} bytes")
+        for variant, options in {"": {}, **VARIANTS.get(name, {})}.items():
+            path = folder / (f"v1-{variant}.mt" if variant else "v1.mt")
+            if path.exists():
+                print(f"{path.relative_to(GOLDEN)}: kept")
+                continue
+            data = midtread.wrap(photo_like((33, 47, 3)), name, **options)
+            path.write_bytes(data)
+            np.save(path.with_suffix(".npy"), midtread.decode(data))
+            how = {"backend": CODECS.get(name).backend(), "midtread": midtread.__version__}
+            path.with_suffix(".json").write_text(json.dumps(how | options, indent=1) + "\n")
+            print(f"{path.relative_to(GOLDEN)}: {len(data)} bytes")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,18 @@ CODECS = Registry(
         "hevc": f"{_EXTERNAL}.hevc:Hevc",
         "vvc": f"{_EXTERNAL}.vvc:Vvc",
         "av1": f"{_EXTERNAL}.av1:Av1",
+        "wavelet": "midtread.codecs.image.wavelet:Wavelet",
+        "pipeline": "midtread.codecs.pipeline.codec:Pipeline",
+        "floats": "midtread.codecs.tensor.floats:Floats",
+        "safetensors": "midtread.codecs.tensor.safetensors:Safetensors",
+        "sz3": f"{_EXTERNAL}.fields:Sz3",
+        "zfp": f"{_EXTERNAL}.fields:Zfp",
+        "sperr": f"{_EXTERNAL}.fields:Sperr",
+        "lerc": f"{_EXTERNAL}.fields:Lerc",
+        "bitround": f"{_EXTERNAL}.arrays:BitRound",
+        "pcodec": f"{_EXTERNAL}.arrays:Pcodec",
+        "blosc2": f"{_EXTERNAL}.arrays:Blosc2",
+        "zstd": f"{_EXTERNAL}.arrays:Zstd",
     },
 )
 

@@ -1,13 +1,17 @@
-"""What a codec is, what a metric is, and the few facts about pictures that every room shares.
+"""What a codec is, what a metric is, and the few facts about signals that every room shares.
 
 A picture is a C-contiguous array, gray [H, W] or interleaved [H, W, C] with C = 2 (gray + alpha), 3 (RGB) or
 4 (RGBA, straight alpha). uint8 and uint16 samples use their full scale (white = 255 or 65535); float samples are
-linear or display values as the file had them, white = 1.0.
+linear or display values as the file had them, white = 1.0. With more channels they are bands that mean themselves.
+
+A tensor is an array of any rank, empty ones and single numbers (0-d) included: a field, a model's weights. Its values
+mean themselves: nothing rescales them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -19,6 +23,9 @@ import numpy as np
 
 from midtread.errors import LimitError, MissingError, UnknownNameError, UsageError
 from midtread.registry import CODECS, nearest
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+INTEGERS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,11 +70,14 @@ class Knob:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Accepts:
-    """Which arrays a codec takes: names of dtypes and numbers of channels (1 stands for gray [H, W])."""
+    """Which arrays a codec takes: dtypes by name; channels of pictures (1 stands for gray [H, W]), ranks of tensors."""
 
     dtypes: tuple[str, ...] = ("uint8",)
     channels: tuple[int, ...] = (1, 3)
     but_not: tuple[tuple[str, int], ...] = ()  # pairs of the two that do not go together
+    ranks: tuple[int, int] = (0, 15)  # fewest and most axes of a tensor
+    finite: bool = False  # no NaN and no infinities in a tensor; pictures never have them
+    empty: bool = True  # tensors without values
 
 
 class Codec(ABC):
@@ -80,19 +90,25 @@ class Codec(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]  # one line for `midtread list`
+    signal: ClassVar[Literal["picture", "tensor"]] = "picture"  # what it takes; decides which half of `accepts` counts
     family: ClassVar[str] = "conventional"
     accepts: ClassVar[Accepts] = Accepts()
     knob: ClassVar[Knob | None] = None
     native: ClassVar[str | None] = None  # name of the native format in `midtread.media`; None: a midtread file
     needs: ClassVar[tuple[tuple[str, str], ...]] = ()  # (module, install line) beyond the base install
+    fragile: ClassVar[bool] = False  # hostile bytes can crash its decoder: the front door runs it in a helper process
 
     @abstractmethod
     def encode(self, x: np.ndarray) -> bytes:
-        """Compress a picture. Raises UsageError for an array this codec does not take."""
+        """Compress a picture or tensor. Raises UsageError for an array this codec does not take."""
 
     @abstractmethod
     def decode(self, data: bytes) -> np.ndarray:
         """Decompress what `encode` of this class wrote. Raises BitstreamError or LimitError."""
+
+    def decode_within(self, data: bytes, limits: Limits) -> np.ndarray:
+        """`decode` under the caller's limits, for codecs that know them; for the others theirs hold, too."""
+        return self.decode(data)
 
     @classmethod
     def backend(cls) -> str:
@@ -111,7 +127,8 @@ class Codec(ABC):
 
     def check(self, x: np.ndarray) -> np.ndarray:
         """Return `x` contiguous and in native byte order, or raise UsageError that says what is wrong with it."""
-        return check_picture(x, f"codec {self.name!r}", self.accepts)
+        check = check_tensor if self.signal == "tensor" else check_picture
+        return check(x, f"codec {self.name!r}", self.accepts)
 
 
 def missing(needs: tuple[tuple[str, str], ...]) -> str | None:
@@ -160,7 +177,8 @@ def check_picture(x: np.ndarray, who: str, accepts: Accepts) -> np.ndarray:
     if not isinstance(x, np.ndarray):
         raise UsageError(f"{who} takes a NumPy array, got {type(x).__name__}; convert it with numpy.asarray")
     if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] not in accepts.channels) or 0 in x.shape:
-        shapes = " or ".join("[H, W]" if c == 1 else f"[H, W, {c}]" for c in accepts.channels)
+        many = accepts.channels[1:] if len(accepts.channels) < 6 else (f"2 to {accepts.channels[-1]}",)
+        shapes = " or ".join("[H, W]" if c == 1 else f"[H, W, {c}]" for c in (accepts.channels[0], *many))
         raise UsageError(f"{who} takes pictures of shape {shapes} with H, W >= 1, got {list(x.shape)}")
     if x.ndim == 2 and 1 not in accepts.channels:
         raise UsageError(f"{who} takes no gray pictures, got shape {list(x.shape)}; stack the plane three times")
@@ -173,6 +191,50 @@ def check_picture(x: np.ndarray, who: str, accepts: Accepts) -> np.ndarray:
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         raise UsageError(f"{who} takes finite samples only; sample {where} is {x[where]}")
     return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+
+
+_INSTEAD = {  # what to do with the kinds of dtypes that hold something else than real numbers
+    "c": "; view it as pairs of floats: x.view(x.real.dtype)",
+    "M": "; view it as whole numbers: x.view('int64')",
+    "m": "; view it as whole numbers: x.view('int64')",
+    "O": "; Python objects have no fixed size: convert them, as with x.astype(float)",
+}
+
+
+def check_tensor(x: np.ndarray, who: str, accepts: Accepts) -> np.ndarray:
+    """Return `x` C-contiguous, aligned, in native byte order and with its rank, or raise UsageError.
+
+    Native code must never see anything else: libraries take foreign strides and byte orders for theirs, without a word.
+    """
+    if not isinstance(x, np.ndarray):
+        raise UsageError(f"{who} takes a NumPy array, got {type(x).__name__}; convert it with numpy.asarray")
+    if isinstance(x, np.ma.MaskedArray):
+        raise UsageError(f"{who} would lose the mask of a masked array; put a value in its place with x.filled(value)")
+    if x.dtype.name not in accepts.dtypes:
+        instead = _INSTEAD.get(x.dtype.kind, "")
+        raise UsageError(f"{who} takes values of {', '.join(accepts.dtypes)}; got {x.dtype.name}{instead}")
+    low, high = accepts.ranks
+    if not low <= x.ndim <= high:
+        raise UsageError(f"{who} takes arrays of {low} to {high} axes, got shape {list(x.shape)}; reshape it")
+    if x.size == 0 and not accepts.empty:
+        raise UsageError(f"{who} takes arrays with at least one value, got shape {list(x.shape)}")
+    if accepts.finite and x.dtype.name in FLOATS and not (finite := np.isfinite(x)).all():
+        where = tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), x.shape))
+        raise UsageError(
+            f"{who} takes finite values only; the value at {where} is {x[where]}; "
+            "replace it, or use a codec that keeps it, such as 'floats'"
+        )
+    x = np.asarray(x, dtype=x.dtype.newbyteorder("="), order="C")
+    return x if x.flags.aligned and x.strides == np.empty(x.shape, x.dtype).strides else x.copy()
+
+
+def dtype_of(name: str) -> np.dtype:
+    """The NumPy dtype of a name that a midtread file holds. Raises MissingError for bfloat16 without ml_dtypes."""
+    if name == "bfloat16":
+        if importlib.util.find_spec("ml_dtypes") is None:
+            raise MissingError("bfloat16 arrays need the package ml_dtypes; install it with: pip install ml_dtypes")
+        importlib.import_module("ml_dtypes")  # teaches NumPy the name
+    return np.dtype(name)
 
 
 def full_scale(dtype: np.dtype) -> float:
@@ -245,16 +307,17 @@ def listen_to_stages(listener: Callable[[str, bool], None]) -> Iterator[None]:
 _notes: ContextVar[dict[str, float] | None] = ContextVar("midtread_notes", default=None)
 
 
-def note(**numbers: float) -> None:
+def note(**numbers: float | Callable[[], float]) -> None:
     """Tell the bench a number about the file being made, as in `note(ideal_bytes=...)`; numbers of one name add up.
 
     Known names: `ideal_bytes`, the code length -sum log2 p / 8 of every symbol under the model that coded it: what a
-    perfect coder would have written. Costs nothing when nobody listens.
+    perfect coder would have written. A number that takes time to compute comes as a function: it is called only when
+    somebody listens.
     """
     notes = _notes.get()
     if notes is not None:
         for name, value in numbers.items():
-            notes[name] = notes.get(name, 0.0) + value
+            notes[name] = notes.get(name, 0.0) + (value() if callable(value) else value)
 
 
 @contextmanager

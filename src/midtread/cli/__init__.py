@@ -10,7 +10,6 @@ import sys
 from cyclopts import App, CycloptsError
 
 from midtread import __version__
-from midtread.cli import bench, files, lists
 from midtread.errors import CodecError, UsageError
 
 app = App(
@@ -19,13 +18,21 @@ app = App(
     help="Compress, decompress and compare pictures with any codec, and measure codecs fairly.",
     help_format="plaintext",
 )
-for verb in (files.encode, files.decode, files.transcode, files.info, files.compare, bench.bench, bench.report):
-    app.command(verb)
-app.command(lists.show, name="list")
+_VERBS = {  # imported when they run: `midtread list` does without NumPy
+    **{verb: f"midtread.cli.files:{verb}" for verb in ("encode", "decode", "transcode", "info", "compare")},
+    **{verb: f"midtread.cli.bench:{verb}" for verb in ("bench", "report")},
+    "list": "midtread.cli.lists:show",
+}
+for _verb, _target in _VERBS.items():
+    app.command(_target, name=_verb)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns the exit code; prints no traceback for anything a user can cause."""
+    given = sys.argv[1:] if argv is None else argv
+    if not given or given[0].startswith("-"):  # the help page has a line from each verb's own docstring
+        for verb in _VERBS:
+            app[verb]
     try:
         result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
         if isinstance(result, str):

@@ -31,26 +31,33 @@ def encode(
     size: int | None = None,
     psnr: float | None = None,
     max_error: float | None = None,
+    max_error_of_range: float | None = None,
     drop_metadata: Annotated[bool, Parameter(negative=())] = False,
     max_elements: int | None = None,
 ) -> str:
-    """Compress a picture into a file.
+    """Compress a picture or an array into a file.
 
     Args:
-        source: a picture: PNG, TIFF, PPM, EXR, DICOM, JPEG, NPY ... whatever its name says, its content decides.
+        source: a picture or array: PNG, TIFF, EXR, JPEG, NPY, safetensors ... its content decides, not its name.
         target: x.mt (a midtread file, any codec), or the codec's own format, as in x.avif, x.jxl, x.jpg.
         codec: a name from `midtread list codecs`; may be left out when the target's suffix names one.
         set: options of the codec, as in `--set quality=60 subsampling=4:2:0`.
         bpp: aim at this many bits per pixel.
         size: the finest setting whose file has at most this many bytes.
         psnr: the coarsest setting with at least this PSNR (RGB, dB).
-        max_error: the coarsest setting whose largest error of a sample is at most this.
+        max_error: bound on the error of every value; codecs without such an option get their coarsest setting
+            whose largest error is at most this.
+        max_error_of_range: the same relative to max - min of the values, for codecs of fields.
         drop_metadata: leave ICC profile, Exif and XMP behind when the target cannot hold them.
         max_elements: allow pictures with this many samples.
     """
     picture = _load(source, max_elements)
     name, wrap = _codec_for(target, codec)
     options = parse_options(set or [])
+    if max_error_of_range is not None:
+        options["max_error_of_range"] = max_error_of_range
+    if max_error is not None and hasattr(CODECS.get(name), "max_error"):
+        options["max_error"], max_error = max_error, None
     goal: dict[str, Any] = {"rate_bpp": bpp, "size_bytes": size, "psnr_db": psnr, "max_error": max_error}
     goal = {key: value for key, value in goal.items() if value is not None}
     note = ""
@@ -71,8 +78,7 @@ def encode(
         data = finish(open_codec(name, **options).encode(picture.array))
     media.write_bytes(target, data)
     chosen = " ".join(f"{key}={value}" for key, value in options.items())
-    rate = files.rate_bpp(len(data), picture.array.shape)
-    return f"{target}  {len(data)} bytes  {rate:.4f} bpp  {name} {chosen}".rstrip() + note
+    return f"{target}  {len(data)} bytes  {_rate(data, picture.array.shape, name)}  {name} {chosen}".rstrip() + note
 
 
 def decode(
@@ -87,7 +93,7 @@ def decode(
 
     Args:
         source: a midtread file, or JPEG, AVIF, JPEG XL, WebP ...
-        target: x.png, x.tif, x.ppm, x.npy ...; see `midtread list formats`.
+        target: x.png, x.tif, x.ppm, x.npy, x.safetensors ...; see `midtread list formats`.
         drop_metadata: leave ICC profile, Exif and XMP behind when the target cannot hold them.
         max_elements: allow pictures with this many samples.
     """
@@ -226,6 +232,12 @@ def _limits(max_elements: int | None) -> Limits:
 
 def _trial(trial: int, value: float, size_bytes: int) -> None:
     print(f"midtread: trial {trial}: {value:g} gives {size_bytes} bytes", file=sys.stderr)
+
+
+def _rate(data: bytes, shape: tuple[int, ...], codec: str) -> str:
+    found = files.rate(len(data), shape, CODECS.get(codec).signal == "tensor")
+    bits = next(iter(found.values()))
+    return f"{'-' if bits is None else format(bits, '.4f')} {'bpp' if 'rate_bpp' in found else 'bits/value'}"
 
 
 def _json(value: Any) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from midtread import container, media
 from midtread.container.file import Tag, shape_and_dtype
 from midtread.errors import BitstreamError, UsageError
+from midtread.media import guard
 from midtread.registry import CODECS
 from midtread.spec import Limits, open_codec, to_dtype
 
@@ -24,10 +25,10 @@ _METADATA = {"icc": Tag.ICC, "exif": Tag.EXIF, "xmp": Tag.XMP}
 
 
 def encode(x: np.ndarray, codec: str, /, **options: Any) -> bytes:
-    """Compress a picture: native bytes for a codec with a native format, else a midtread file.
+    """Compress an array: native bytes for a codec with a native format, else a midtread file.
 
     Args:
-        x: gray [H, W] or [H, W, C]; see `midtread.spec` for the samples.
+        x: gray [H, W] or [H, W, C], or a tensor of any rank; see `midtread.spec` for both.
         codec: a name from `midtread list codecs`.
         **options: the codec's own, as in `quality=75`.
 
@@ -91,12 +92,20 @@ def read(data: bytes, *, limits: Limits = Limits()) -> media.Picture:
     if file.codec not in CODECS.names():
         raise BitstreamError(f"this file was made by codec {file.codec!r}, which is not installed here")
     codec = CODECS.get(file.codec)
-    x = _decode_native(file, codec.native, limits) if codec.native else open_codec(file.codec).decode(data)
     if file.dtype not in codec.accepts.dtypes:
         raise BitstreamError(f"this {file.codec} file declares {file.dtype} samples, which that codec never has")
-    x = to_dtype(x, np.dtype(file.dtype))
-    if x.shape != file.shape:
-        raise BitstreamError(f"this {file.codec} file declares shape {list(file.shape)} but holds {list(x.shape)}")
+    if codec.native:
+        x = _decode_native(file, codec.native, limits)
+    else:
+        known = open_codec(file.codec)
+        x = guard.decode_codec(file.codec, data, limits) if codec.fragile else known.decode_within(data, limits)
+    if codec.signal == "picture":
+        x = to_dtype(x, np.dtype(file.dtype))
+    if x.shape != file.shape or x.dtype.name != file.dtype:
+        raise BitstreamError(
+            f"this {file.codec} file declares shape {list(file.shape)} of {file.dtype}, "
+            f"but holds {list(x.shape)} of {x.dtype}"
+        )
     return media.Picture(x, file.find(Tag.ICC), file.find(Tag.EXIF), file.find(Tag.XMP), "midtread", None)
 
 
@@ -113,9 +122,9 @@ def info(data: bytes, *, limits: Limits = Limits()) -> dict[str, Any]:
     """What a file says of itself, without decoding it.
 
     Returns:
-        format, codec, size_bytes, rate_bpp (bits per pixel), metadata (names of what it carries); for a midtread file
-        version, shape, dtype and chunks (tag and size_bytes of each), for a native one height, width and bits (of a
-        sample, where the format declares them).
+        format, codec, size_bytes, rate_bpp (bits per pixel) or for a tensor rate_bits_per_value (None when it is
+        empty), metadata (names of what it carries); for a midtread file version, shape, dtype and chunks (tag and
+        size_bytes of each), for a native one height, width and bits (of a sample, where the format declares them).
 
     Raises:
         BitstreamError: damaged, truncated or unknown bytes.
@@ -123,7 +132,8 @@ def info(data: bytes, *, limits: Limits = Limits()) -> dict[str, Any]:
     if not container.is_midtread(data):
         return _info_native(data, limits)
     file = container.read(data, limits)
-    if 0 in file.shape:
+    tensor = file.codec in CODECS.names() and CODECS.get(file.codec).signal == "tensor"
+    if 0 in file.shape and not tensor:
         raise BitstreamError(f"this {file.codec} file declares the empty shape {list(file.shape)}")
     held = {int(tag): tag.name.lower() for tag in Tag}
     return {
@@ -133,7 +143,7 @@ def info(data: bytes, *, limits: Limits = Limits()) -> dict[str, Any]:
         "shape": list(file.shape),
         "dtype": file.dtype,
         "size_bytes": len(data),
-        "rate_bpp": rate_bpp(len(data), file.shape),
+        **rate(len(data), file.shape, tensor),
         "metadata": [kind for kind, tag in _METADATA.items() if file.find(tag) is not None],
         "chunks": [{"tag": held.get(chunk.tag, chunk.tag), "size_bytes": len(chunk.data)} for chunk in file.chunks],
     }
@@ -152,6 +162,14 @@ def _info_native(data: bytes, limits: Limits) -> dict[str, Any]:
         "rate_bpp": rate_bpp(len(data), header.shape),
         "metadata": [kind for kind in _METADATA if getattr(metadata, kind) is not None],
     }
+
+
+def rate(size_bytes: int, shape: tuple[int, ...], tensor: bool) -> dict[str, float | None]:
+    """{"rate_bpp": ...} of a picture, {"rate_bits_per_value": ...} of a tensor; None when that has no values."""
+    if not tensor:
+        return {"rate_bpp": rate_bpp(size_bytes, shape)}
+    values = math.prod(shape)
+    return {"rate_bits_per_value": 8 * size_bytes / values if values else None}
 
 
 def rate_bpp(size_bytes: int, shape: tuple[int, ...]) -> float:

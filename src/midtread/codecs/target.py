@@ -102,7 +102,7 @@ def encode_to(
         options=dataclasses.asdict(open_codec(name, **search.options(best.value))),  # type: ignore[call-overload]
         trials=search.count,
         size_bytes=len(best.data),
-        rate_bpp=8 * len(best.data) / (x.shape[0] * x.shape[1]),
+        rate_bpp=8 * len(best.data) / _pixels(x),
         psnr_db=METRICS.get("psnr_db")(x, x_hat),
         exact=exact,
         note=note,
@@ -123,8 +123,12 @@ def _goal(x: np.ndarray, **goals: float | None) -> _Goal:
         return _Goal(option, wanted, -math.log(wanted), "above", 0.02, "largest error")
     if option == "size_bytes":
         return _Goal(option, wanted, math.log(wanted), "below", 0.005, "bytes")
-    pixels = x.shape[0] * x.shape[1] if isinstance(x, np.ndarray) and x.ndim >= 2 else 1
-    return _Goal(option, wanted, math.log(max(wanted * pixels / 8, 1e-9)), "near", 0.02, "bpp")
+    return _Goal(option, wanted, math.log(max(wanted * _pixels(x) / 8, 1e-9)), "near", 0.02, "bpp")
+
+
+def _pixels(x: np.ndarray) -> int:
+    """Places of the first two axes, one at least: whatever `x` is, the codec says what is wrong with it."""
+    return max(math.prod(np.shape(x)[:2]), 1)
 
 
 class _Search:
@@ -278,7 +282,7 @@ class _Search:
                 reach = f"the least it reaches on this picture is {math.exp(-best.score):g}"
             raise UsageError(f"codec {self.name!r} cannot reach {self.goal}: {reach}, at {knob}")
         if self.goal.side == "near" and not (below and above) and abs(best.score - self.goal.score) > 0.1:
-            rate = 8 * len(best.data) / (self.x.shape[0] * self.x.shape[1])
+            rate = 8 * len(best.data) / _pixels(self.x)
             end = "least" if above else "most"
             what = f"the {end} this picture takes is {rate:.4g} bpp, at {knob}"
             raise UsageError(f"codec {self.name!r} cannot reach {self.goal}: {what}")

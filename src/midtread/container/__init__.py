@@ -3,7 +3,21 @@
 `reader.Reader` is the only door for outside bytes; `file` holds the layout (docs/formats/container.md).
 """
 
-from midtread.container.file import MAGIC, VERSION, Chunk, File, Header, Tag, is_midtread, read, read_header, write
+from midtread.container.file import (
+    MAGIC,
+    VERSION,
+    Chunk,
+    File,
+    Header,
+    Span,
+    Tag,
+    content,
+    index,
+    is_midtread,
+    read,
+    read_header,
+    write,
+)
 from midtread.container.reader import Reader, varint
 
 __all__ = [
@@ -13,7 +27,10 @@ __all__ = [
     "File",
     "Header",
     "Reader",
+    "Span",
     "Tag",
+    "content",
+    "index",
     "is_midtread",
     "read",
     "read_header",

@@ -9,13 +9,12 @@ and the codec's name. Chunks with a tag below 128 must be understood; a reader s
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
-from midtread.container.reader import Reader, varint
+from midtread.container.reader import Reader, crc32, varint
 from midtread.errors import BitstreamError, UsageError
 from midtread.spec import Limits
 
@@ -55,6 +54,16 @@ class Header:
     dtype: str
     shape: tuple[int, ...]
     chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a chunk stands in the bytes of its file; `content` checks and returns what is there."""
+
+    tag: int
+    start: int  # of the chunk
+    body: int  # of its content
+    end: int  # of its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +110,11 @@ def write(file: File) -> bytes:
     parts = [header + _crc(header)]
     for chunk in file.chunks:
         head = bytes([chunk.tag]) + varint(len(chunk.data))
-        parts += [head, chunk.data, _crc(chunk.data, zlib.crc32(head))]
+        parts += [head, chunk.data, _crc(chunk.data, crc32(head))]
     return b"".join(parts)
 
 
-def read_header(data: bytes, limits: Limits = Limits()) -> Header:
+def read_header(data: bytes | memoryview, limits: Limits = Limits()) -> Header:
     """The header alone; chunks are neither read nor checked. Raises BitstreamError, LimitError."""
     return _read_header(Reader(data), limits)
 
@@ -115,17 +124,54 @@ def read(data: bytes, limits: Limits = Limits()) -> File:
     reader = Reader(data)
     header = _read_header(reader, limits)
     chunks = []
-    for index in range(header.chunks):
-        start, what = reader.offset, f"chunk {index} of {header.chunks}"
-        tag = reader.uint(1, f"{what}: tag", at_most=255)
-        length = reader.varint(f"{what}: length", at_most=2**48)
-        body = reader.take(length, what)
-        reader.checksum(start, what)
-        if tag < 128 and tag not in Tag.__members__.values():
-            raise BitstreamError(f"{what} has tag {tag}, which this version of midtread does not know; update midtread")
-        chunks.append(Chunk(tag, bytes(body)))
+    for number in range(header.chunks):
+        what = f"chunk {number} of {header.chunks}"
+        span = _read_span(reader, what)
+        reader.checksum(span.start, what)
+        _check_known(span.tag, what)
+        chunks.append(Chunk(span.tag, bytes(memoryview(data).cast("B")[span.body : span.end])))
     reader.end(f"this {header.codec} file")
     return File(header.codec, header.dtype, header.shape, tuple(chunks))
+
+
+def index(data: bytes | memoryview, limits: Limits = Limits()) -> tuple[Header, tuple[Span, ...]]:
+    """Header and places of all chunks, for those who need a few of them; no content is touched or checked.
+
+    Raises:
+        BitstreamError, TruncatedError, LimitError: as `read`, as far as it can be told without the contents.
+    """
+    reader = Reader(data)
+    header = _read_header(reader, limits)
+    spans = []
+    for number in range(header.chunks):
+        what = f"chunk {number} of {header.chunks}"
+        spans.append(_read_span(reader, what))
+        reader.take(4, f"{what}: checksum")
+        _check_known(spans[-1].tag, what)
+    reader.end(f"this {header.codec} file")
+    return header, tuple(spans)
+
+
+def content(data: bytes | memoryview, span: Span, what: str) -> memoryview:
+    """The content of one chunk of an `index`, without a copy. Raises BitstreamError when it is damaged."""
+    reader = Reader(data)
+    reader.offset = span.end
+    reader.checksum(span.start, what)
+    return memoryview(data).cast("B")[span.body : span.end]
+
+
+def _read_span(reader: Reader, what: str) -> Span:
+    start = reader.offset
+    tag = reader.uint(1, f"{what}: tag", at_most=255)
+    length = reader.varint(f"{what}: length", at_most=2**48)
+    body = reader.offset
+    reader.take(length, what)
+    return Span(tag, start, body, reader.offset)
+
+
+def _check_known(tag: int, what: str) -> None:
+    if tag < 128 and tag not in Tag.__members__.values():
+        raise BitstreamError(f"{what} has tag {tag}, which this version of midtread does not know; update midtread")
 
 
 def _read_header(reader: Reader, limits: Limits) -> Header:
@@ -145,8 +191,8 @@ def _read_header(reader: Reader, limits: Limits) -> Header:
     return Header(codec, DTYPES[kind >> 4], shape, chunks)
 
 
-def _crc(data: bytes, start: int = 0) -> bytes:
-    return zlib.crc32(data, start).to_bytes(4, "little")
+def _crc(data: bytes | memoryview, start: int = 0) -> bytes:
+    return crc32(data, start).to_bytes(4, "little")
 
 
 def shape_and_dtype(x: np.ndarray) -> tuple[tuple[int, ...], str]:

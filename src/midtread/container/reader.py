@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 
 from midtread.errors import BitstreamError, LimitError, TruncatedError
+
+_LARGE = 2**20  # bytes; below, loading a library would cost more than it saves
+_SOME = 2**13  # below, calling it would
 
 
 def varint(value: int) -> bytes:
@@ -15,6 +19,15 @@ def varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def crc32(data: bytes | memoryview, start: int = 0) -> int:
+    """The CRC-32 of zip and PNG. Large pieces go to zlib-ng, which is ten times as fast as Python's zlib."""
+    if len(data) < (_SOME if "imagecodecs" in sys.modules else _LARGE):
+        return zlib.crc32(data, start)
+    import imagecodecs
+
+    return int(imagecodecs.zlibng_crc32(data, start))  # type: ignore[arg-type]  # any buffer will do
 
 
 class Reader:
@@ -68,7 +81,7 @@ class Reader:
     def checksum(self, start: int, what: str) -> None:
         """Read a CRC-32 and compare it with that of the bytes from `start` to here. Raises BitstreamError."""
         end = self.offset
-        found = zlib.crc32(self._data[start:end])
+        found = crc32(self._data[start:end])
         stored = self.uint(4, f"{what}: checksum", at_most=2**32 - 1)
         if found != stored:
             raise BitstreamError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -16,6 +17,9 @@ WORTH_COMPILING = 100_000  # symbols; the slow twins need about 0.5 us for one
 
 _loaded: set[tuple[str, Hashable]] = set()
 _expected: ContextVar[int] = ContextVar("midtread_expected_symbols", default=0)
+
+
+_module = cache(import_module)  # asking the import system each time takes microseconds
 
 
 @contextmanager
@@ -40,4 +44,4 @@ def kernel(name: str, symbols: int, types: Hashable = None) -> ModuleType:
         name += "_slow"
     else:
         _loaded.add((name, types))
-    return import_module(f"midtread.kernels.{name}")
+    return _module(f"midtread.kernels.{name}")

@@ -1,126 +1,176 @@
-"""Context-modelled coding of wavelet bands: adaptive 16-symbol rANS, in plain Python. This file is the definition.
+"""Context-modelled coding of wavelet bands, in NumPy, half a row at a time. This file is the definition.
 
-A coefficient x is coded as a symbol 0..15 under a context, and raw bits:
+A row is coded in two halves: its even columns, then its odd ones, which know both neighbours. No coefficient of a half
+depends on another of it, so a half is a vector: first all its contexts, then all its symbols.
 
-    context   of S = sum of weight * magnitude over decoded neighbours (docs/formats/wavelet.md), about 64 E|x|
-    k         0 while E|x| is below 4, then growing with its logarithm
-    k = 0     symbol min(|x|, 15), escape, 1 sign bit unless x = 0
-    k > 0     v = x ^ (x >> 31); symbol min(v >> k, 15), escape, k low bits of v, 1 sign bit
-    escape    after symbol 15, with e = (size - 15) + 1: 5 bits of length n of e without its top bit, n bits
+    S         sum of weight * |neighbour| modulo 2**32 (signed) over integers coded before
+    context   0 when S <= 0, else half-octaves of S: what float32(S) has in its exponent and its first fraction bit,
+              less what a S of 1 has there, plus 1; at most MOST
+    k         0 up to context TOP, then one more for every two contexts
+    symbol    x >> k; the k low bits of x go to the raw bits
+    segment   16 neighbours of a half (its last has fewer). One whose contexts are all at most CALM is calm: a flag, of
+              context FLAG + the largest of them, says whether it has anything but zeros, and if not, nothing else is
+              coded of it; if so, BROKEN + its context is that of each symbol. The flags of a half come before its
+              symbols; both are filled up to a multiple of 4 with symbols 0 of a table that knows no other (no bits:
+              they keep the lanes of rANS in step).
+    layer     when `refine` is set, the integers known so far have one bit less, and stand doubled in q. Of one that is
+              not 0, in place of x: 0 or 1, what its size grows by, and the context is REFINE, REFINE + 1 or + 2 for a
+              size of 2, 4 or more; it counts as above CALM. Others are -1, 0 or 1; contexts end at TOP, and k is 0.
+    table     that of the mean size of the symbols which the context has met: quarter-octaves of float32(total) /
+              float32(count), the same bits as above. Counts and totals grow after each of the first ALL_LEARN rows and
+              each even one; where the count is above MEMORY then, both are halved, rounded down.
 
-Symbols go to a rANS of 64-bit state and 32-bit words, which the encoder writes backwards; raw bits to a stream of their
-own, lowest first. `models` [contexts, 18] int32 hold cumulative frequencies c[0..16] in units of 2**-8 and the number
-of symbols seen; symbol i starts at (c[i] >> 8) + i of 65536. Everything is integer arithmetic.
+Symbols go to rANS with integer tables (`rans_slow`), raw bits to a stream of their own, lowest bit first.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-SYMBOLS = 16
-TOTAL = (65536 - SYMBOLS) << 8
-SEEN = SYMBOLS + 1  # column of `models`
-CONTEXTS = 41
-UNIT = 64  # of the weights: S is about 64 times the magnitude to expect
+from midtread.kernels import rans_slow
+
+TOP = 22  # the last context that codes all of x
+MOST = TOP + 2 * 24
+CALM = 5
+FLAG = MOST + 1
+BROKEN = FLAG + CALM + 1
+REFINE = BROKEN + CALM + 1
+FILL = CONTEXTS = REFINE + 3  # all contexts before FILL learn
+SIZES, FLAGS = 60, 40  # tables of symbols and of flags, by their mean; then comes that of FILL
+TABLES = SIZES + FLAGS + 1
+LEAST_MEAN = 468  # float32(2**-10) >> 21: the mean of table 0
+MEMORY = 256
+ALL_LEARN = 64
+LARGEST_TOLD = 255  # a size counts as this much at most
+UNIT_TOLD = 256  # of totals
+SEGMENT = 16
 LARGEST = 2**28  # magnitudes beyond are refused
-MOST_SUM = 2**20 - 1
-LOW = 1 << 31  # the rANS state stays at or above
-# Weights of W, WW, N, NW and NE, NN, the parent, its four neighbours, siblings, first other plane, second other plane.
-WEIGHTS = 10
+UNIT = 128  # of the weights: S is about 128 times the magnitude to expect
+# Weights of N, NW and NE, NN, NNW and NNE (half a knight's move: a row up, two columns aside), W and E (odd columns
+# only), the parent, its four neighbours, first and second sibling, first and second other plane.
+WEIGHTS = 11
+PRICES = 64  # sizes that have a price and a threshold of their own; the last stands for more as well
+
+# State of a stream, uint64 [4]: symbols so far, words of raw bits so far, bits held, those bits.
 
 
-def _contexts() -> np.ndarray:
-    """Context of a sum below 4096: half-octaves."""
-    table = np.zeros(4096, np.uint8)
-    for s in range(1, 4096):
-        top = s.bit_length() - 1
-        table[s] = 1 + 2 * top + ((s >> (top - 1)) & 1 if top else 0)
-    return table
-
-
-CONTEXT = _contexts()
-SHIFT = np.array([max((c - 1) // 2 - 7, 0) for c in range(CONTEXTS)], np.int32)  # k of a context
-RATE = np.array([4 if n < 6 else 5 if n < 24 else 6 if n < 120 else 7 for n in range(256)], np.int32)
-# Price of a frequency f of 65536 in 1/256 bit, by f >> 4.
-PRICE = np.rint(256 * (12 - np.log2(np.maximum(np.arange(4097), 0.5)))).astype(np.int32)
-
-# State of a stream, uint64 [5]: symbols (encoder) or words (decoder) so far, words of raw bits so far, bits held, those
-# bits, and the rANS state (decoder).
-
-
-def fresh_models(sets: int) -> np.ndarray:
-    """Models [sets, CONTEXTS, 18] as a stream starts: geometric, of the mean that the context promises."""
-    models = np.zeros((sets, CONTEXTS, SEEN + 1), np.int32)
-    for context in range(CONTEXTS):
-        top, half = divmod(max(context - 1, 0), 2)
-        mean = ((1 << top) * (5 + 2 * half) * 1024 // (4 * UNIT)) if context else 2  # in 1/1024
-        mean >>= int(SHIFT[context])
-        left = TOTAL
-        for i in range(1, SYMBOLS):
-            left = left * mean // (1024 + mean)
-            models[:, context, i] = TOTAL - left
-        models[:, context, SYMBOLS] = TOTAL
-    return models
-
-
-def _at(q: np.ndarray, box: np.ndarray, r: int, c: int) -> int:
-    """Size of the coefficient at (r, c) of the band in `box` (plane, first and last row, first and last column)."""
+def _row(q: np.ndarray, box: np.ndarray, r: int) -> np.ndarray:
+    """Row r of the band in `box` (plane, first and last row, first and last column; last: one beyond), or nothing."""
     plane, top, bottom, left, right = (int(v) for v in box)
-    inside = 0 <= r < bottom - top and 0 <= c < right - left
-    return abs(int(q[plane, top + r, left + c])) if inside else 0
+    return q[plane, top + r, left:right] if 0 <= r < bottom - top else q[plane, 0, :0]
 
 
-def _context(q: np.ndarray, boxes: np.ndarray, weights: np.ndarray, r: int, c: int) -> int:
-    """Context of the coefficient at (r, c) of band boxes[0]; boxes[1:] are parent, two siblings, two other planes."""
-    this, parent = boxes[0], boxes[1]
-    sizes = [
-        _at(q, this, r, c - 1),
-        _at(q, this, r, c - 2),
-        _at(q, this, r - 1, c),
-        _at(q, this, r - 1, c - 1) + _at(q, this, r - 1, c + 1),
-        _at(q, this, r - 2, c),
-        *_parents(q, parent, r, c),
-        _at(q, boxes[2], r, c) + _at(q, boxes[3], r, c),
-        _at(q, boxes[4], r, c),
-        _at(q, boxes[5], r, c),
-    ]
-    s = sum(int(weight) * size for weight, size in zip(weights, sizes, strict=True)) & 0xFFFFFFFF
-    return int(CONTEXT[s]) if s < 4096 else int(CONTEXT[min(s, MOST_SUM) >> 8]) + 16
+def _sizes(row: np.ndarray, first: int, count: int) -> np.ndarray:
+    """|row[first::2]| as `count` int32, zeros beyond its end."""
+    out = np.zeros(count, np.int32)
+    found = np.abs(row[first::2])[:count]
+    out[: found.size] = found
+    return out
 
 
-def _parents(q: np.ndarray, box: np.ndarray, r: int, c: int) -> tuple[int, int]:
-    """Size of the parent, and the sum of its four neighbours; a band's last parent serves whatever lies beyond."""
-    if box[2] == box[1] or box[4] == box[3]:
-        return 0, 0
-    r, c = min(r >> 1, int(box[2] - box[1]) - 1), min(c >> 1, int(box[4] - box[3]) - 1)
-    around = _at(q, box, r - 1, c) + _at(q, box, r + 1, c) + _at(q, box, r, c - 1) + _at(q, box, r, c + 1)
-    return _at(q, box, r, c), around
+def _shifted(x: np.ndarray, by: int, count: int) -> np.ndarray:
+    """x[j + by] for j in 0 .. count - 1, zeros outside."""
+    out = np.zeros(count, np.int32)
+    for j in range(max(0, -by), min(count, x.size - by)):
+        out[j] = x[j + by]
+    return out
 
 
-def _start(model: np.ndarray, symbol: int) -> int:
-    return (int(model[symbol]) >> 8) + symbol
+def _parents(q: np.ndarray, box: np.ndarray, r: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes of the parents of columns 2 j and 2 j + 1 of row r, and the sums of their four neighbours."""
+    p = r >> 1
+    whole = np.abs(_row(q, box, p)).astype(np.int32)
+    around = _shifted(whole, -1, count) + _shifted(whole, 1, count)
+    for near in (p - 1, p + 1):
+        around = around + _shifted(np.abs(_row(q, box, near)).astype(np.int32), 0, count)
+    return _shifted(whole, 0, count), around
 
 
-def _learn(model: np.ndarray, symbol: int) -> None:
-    rate = int(RATE[model[SEEN]])
-    model[SEEN] = min(int(model[SEEN]) + 1, 255)
-    for i in range(SYMBOLS):
-        model[i] += ((TOTAL if i > symbol else 0) - int(model[i])) >> rate
+def sums(q: np.ndarray, boxes: np.ndarray, weights: np.ndarray, r: int, half: int) -> np.ndarray:
+    """S of the even (half 0) or odd (1) columns of row r, int32; `q` is known up to there."""
+    box = boxes[0]
+    width = int(box[4] - box[3])
+    count = (width + 1 - half) >> 1
+    rows = [[_sizes(_row(q, box, r - up), first, (width + 1) >> 1) for first in (0, 1)] for up in (0, 1, 2)]
+    if half == 0:
+        near = _shifted(rows[1][1], -1, count) + _shifted(rows[1][1], 0, count)
+        wide = _shifted(rows[1][0], -1, count) + _shifted(rows[1][0], 1, count)
+        sides = np.zeros(count, np.int32)
+    else:
+        near = _shifted(rows[1][0], 0, count) + _shifted(rows[1][0], 1, count)
+        wide = _shifted(rows[1][1], -1, count) + _shifted(rows[1][1], 1, count)
+        sides = _shifted(rows[0][0], 0, count) + _shifted(rows[0][0], 1, count)
+    parent, around = _parents(q, boxes[1], r, count)
+    known = [_shifted(rows[1][half], 0, count), near, _shifted(rows[2][half], 0, count), wide, sides, parent, around]
+    known += [_sizes(_row(q, other, r), half, count) for other in boxes[2:]]
+    total = np.zeros(count, np.int64)
+    for weight, sizes in zip(weights[half], known, strict=True):
+        total += int(weight) * sizes.astype(np.int64)
+    return total.astype(np.int32)
 
 
-def _price(model: np.ndarray, symbol: int) -> int:
-    width = _start(model, symbol + 1) - _start(model, symbol)
-    return int(PRICE[width >> 4]) + (256 if symbol else 0)
+def contexts(s: np.ndarray) -> np.ndarray:
+    """Contexts int32 of sums int32."""
+    return np.clip((s.astype(np.float32).view(np.int32) >> 22) - 253, 0, MOST)
 
 
-def _choose(a: int, model: np.ndarray, settings: tuple[int, int, int]) -> int:
-    """The integer to code for the size `a` (in 2**-fraction): the cheapest of the nearest, one less, and zero."""
-    fraction, rounding, price = settings
-    q = (a + rounding) >> fraction
-    if q == 0 or price == 0 or q >= SYMBOLS - 1:
-        return q
-    costs = [(a - (v << fraction)) ** 2 * 16 + price * _price(model, v) for v in (q, q - 1, 0)]
-    return (q, q - 1, 0)[costs.index(min(costs))]
+def tables(learnt: np.ndarray) -> np.ndarray:
+    """The table of each context, uint8 [CONTEXTS + 1], for counts and totals int64 [CONTEXTS, 2]."""
+    mean = learnt[:, 1].astype(np.float32) / np.float32(UNIT_TOLD) / learnt[:, 0].astype(np.float32)
+    place = (mean.view(np.int32) >> 21) - LEAST_MEAN
+    out = np.append(np.clip(place, 0, SIZES - 1), SIZES + FLAGS)
+    for binary in (slice(FLAG, BROKEN), slice(REFINE, FILL)):
+        out[binary] = SIZES + np.clip(place[binary], 0, FLAGS - 1)
+    return out.astype(np.uint8)
+
+
+def refined(context: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Contexts of a half whose doubled integers were `old`."""
+    return np.where(old == 0, np.minimum(context, TOP), REFINE + np.clip(np.abs(old) >> 1, 1, 3) - 1)
+
+
+def _learn(learnt: np.ndarray, symbols: np.ndarray, names: np.ndarray) -> None:
+    """Add the symbols of a row to what their contexts have met."""
+    told = np.minimum(np.abs(symbols.astype(np.int64)), LARGEST_TOLD) * UNIT_TOLD
+    real = names != FILL
+    new = np.zeros((CONTEXTS, 2), np.int64)
+    np.add.at(new, names[real], np.stack([np.ones_like(told), told], 1)[real])
+    new += learnt
+    learnt[:] = new >> (new[:, :1] > MEMORY)
+
+
+def shifts(context: np.ndarray) -> np.ndarray:
+    """K of contexts."""
+    return np.where(context <= MOST, np.maximum(context - (TOP - 1), 0) >> 1, 0)
+
+
+def _busy(context: np.ndarray) -> np.ndarray:
+    """For each segment, the largest of its contexts."""
+    return np.array([context[j : j + SEGMENT].max() for j in range(0, context.size, SEGMENT)], np.int32)
+
+
+def _of_flags(context: np.ndarray) -> np.ndarray:
+    """Contexts of the flags of a half, uint8."""
+    busy = _busy(context)
+    return (FLAG + busy[busy <= CALM]).astype(np.uint8)
+
+
+def quantize(
+    y: np.ndarray, context: np.ndarray, table: np.ndarray, thresholds: np.ndarray, settings: tuple[int, int]
+) -> np.ndarray:  # fmt: skip
+    """The integers to code: nearest (or lower, with less than half added), and one less below a threshold.
+
+    Whether one less costs less depends on where in its interval a size lies alone: with a size a = v + miss, going from
+    v to v - 1 adds 2 miss + 1 squared steps and saves the difference of two prices, known for each table and v.
+    """
+    fraction, rounding = settings
+    a = np.abs(y)
+    v = (a + rounding) >> fraction
+    row = np.where(context <= TOP, table[context], TABLES - 1)
+    v = v - (a - (v << fraction) < thresholds[row, np.minimum(v, PRICES - 1)])
+    return np.where(y < 0, -v, v).astype(np.int32)
 
 
 def _put(raw: np.ndarray, state: np.ndarray, value: int, count: int) -> None:
@@ -134,69 +184,71 @@ def _put(raw: np.ndarray, state: np.ndarray, value: int, count: int) -> None:
     state[1], state[2], state[3] = words, held, bits
 
 
-def _encode_one(
-    y: int, model: np.ndarray, k: int, tape: np.ndarray, raw: np.ndarray, state: np.ndarray,
-    settings: tuple[int, int, int],
-) -> int:  # fmt: skip
-    """Code one coefficient; returns what was chosen for it."""
-    fraction, rounding, _ = settings
-    v = _choose(abs(y), model, settings) if k == 0 else (abs(y) + rounding) >> fraction
-    x = -v if y < 0 else v
-    v = v if k == 0 else x ^ (x >> 63)
-    symbol = min(v >> k, SYMBOLS - 1)
-    start = _start(model, symbol)
-    tape[int(state[0])] = start | (_start(model, symbol + 1) - start - 1) << 16
-    state[0] += np.uint64(1)
-    _learn(model, symbol)
-    if symbol == SYMBOLS - 1:
-        e = (v >> k) - symbol + 1
-        n = e.bit_length() - 1
-        _put(raw, state, n, 5)
-        _put(raw, state, e - (1 << n), n)
-    if k > 0:
-        _put(raw, state, v & ((1 << k) - 1) | (x < 0) << k, k + 1)
-    elif v > 0:
-        _put(raw, state, int(x < 0), 1)
-    return x
+def _names(context: np.ndarray, flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Contexts of the symbols that a half has, for the flags of its calm segments, and which of the half they are."""
+    name, kept = context.astype(np.uint8), np.ones(context.size, bool)
+    for i, flag in zip(np.flatnonzero(_busy(context) <= CALM), flags, strict=True):
+        part = slice(SEGMENT * i, SEGMENT * (i + 1))
+        kept[part], name[part] = flag != 0, BROKEN + name[part]
+    return _filled(name[kept], FILL), kept
 
 
-def encode_band(
-    y: np.ndarray, q: np.ndarray, boxes: np.ndarray, weights: np.ndarray, models: np.ndarray,
-    tape: np.ndarray, raw: np.ndarray, state: np.ndarray, settings: tuple[int, int, int],
+def _filled(x: np.ndarray, value: int) -> np.ndarray:
+    """X and up to three times `value`, a multiple of 4 in all."""
+    return np.append(x, np.full(-x.size % 4, value, x.dtype))
+
+
+def _note_half(x: np.ndarray, context: np.ndarray, raw: np.ndarray, state: np.ndarray) -> tuple:
+    """(symbols, names) of a half; its raw bits are put to the others."""
+    k = shifts(context)
+    for j in np.flatnonzero(k):
+        _put(raw, state, int(x[j]) & ((1 << int(k[j])) - 1), int(k[j]))
+    parts = [x[SEGMENT * i : SEGMENT * (i + 1)] for i in np.flatnonzero(_busy(context) <= CALM)]
+    flags = np.array([part.any() for part in parts], np.int32)
+    names, kept = _names(context, flags)
+    symbols = [_filled(flags, 0), _filled((x >> k)[kept], 0)]
+    return np.concatenate(symbols), np.concatenate([_filled(_of_flags(context), FILL), names])
+
+
+def encode_block(
+    y: np.ndarray, q: np.ndarray, boxes: np.ndarray, weights: np.ndarray, learnt: np.ndarray, thresholds: np.ndarray,
+    symbols: np.ndarray, indices: np.ndarray, raw: np.ndarray, state: np.ndarray, settings: tuple[int, int],
+    refine: bool,
 ) -> None:  # fmt: skip
-    """Choose the integers of one band and note their symbols.
+    """Choose the integers of one block of a band and note their symbols.
 
     Args:
         y: int32 [planes, H, W] in 2**-fraction.
-        q: int32, same shape: the integers chosen so far; this band is filled in.
-        boxes: int64 [6, 5], see `_context`.
-        weights: int32 [10].
-        models: int32 [CONTEXTS, 18], updated.
-        tape: uint32, room for every symbol: start | (width - 1) << 16.
-        raw: uint32, room for two words a coefficient.
-        state: uint64 [5], updated.
-        settings: fraction; what is added before rounding down; price of a bit in 2**-12 squared steps.
+        q: int32, same shape: the integers chosen so far; this block is filled in.
+        boxes: int64 [6, 5]: this block, the parents', two siblings', two other planes'.
+        weights: int32 [2, 11], of even and odd columns.
+        learnt: int64 [CONTEXTS, 2], count and total of each context; updated.
+        thresholds: int32 [TABLES, PRICES], see `quantize`; its last row is for contexts beyond TOP.
+        symbols: int32, room for 17 for every 16 coefficients and 14 more each row.
+        indices: uint8, tables of the symbols.
+        raw: uint32, room for a word a coefficient.
+        state: uint64 [4], updated.
+        settings: fraction; what is added before rounding down.
+        refine: y has the integers themselves, and q those of one bit less, doubled.
     """
-    plane, top, bottom, left, right = (int(v) for v in boxes[0])
-    for r in range(bottom - top):
-        for c in range(right - left):
-            context = _context(q, boxes, weights, r, c)
-            value, k = int(y[plane, top + r, left + c]), int(SHIFT[context])
-            q[plane, top + r, left + c] = _encode_one(value, models[context], k, tape, raw, state, settings)
-
-
-def write_words(tape: np.ndarray, count: int, out: np.ndarray) -> int:
-    """Write the rANS of the first `count` symbols of the tape into the end of `out`; returns where it starts there."""
-    x, at = LOW, out.size
-    for i in range(count - 1, -1, -1):
-        start, width = int(tape[i]) & 0xFFFF, (int(tape[i]) >> 16) + 1
-        if x >= width << 47:
-            at -= 1
-            out[at] = x & 0xFFFFFFFF
-            x >>= 32
-        x = (x // width << 16) + x % width + start
-    out[at - 2], out[at - 1] = x & 0xFFFFFFFF, x >> 32
-    return at - 2
+    box = boxes[0]
+    for r in range(int(box[2] - box[1])):
+        which, first = tables(learnt), int(state[0])
+        told = []
+        for half in (0, 1):
+            context = contexts(sums(q, boxes, weights, r, half))
+            old, given = _row(q, box, r)[half::2].copy(), _row(y, box, r)[half::2]
+            if refine:
+                context, x = refined(context, old), np.where(old < 0, old - given, given - old)
+            else:
+                x = quantize(given, context, which, thresholds, settings)
+            _row(q, box, r)[half::2] = given if refine else x
+            told.append(_note_half(x, context, raw, state))
+        found, names = (np.concatenate(parts) for parts in zip(*told, strict=True))
+        symbols[first : first + found.size], indices[first : first + found.size] = found, which[names]
+        state[0] = first + found.size
+        if r < ALL_LEARN or r % 2 == 0:
+            _learn(learnt, found, names)
 
 
 def _get(raw: np.ndarray, state: np.ndarray, count: int) -> int:
@@ -209,68 +261,42 @@ def _get(raw: np.ndarray, state: np.ndarray, count: int) -> int:
     return bits & ((1 << count) - 1)
 
 
-def _decode_one(model: np.ndarray, k: int, stream: np.ndarray, raw: np.ndarray, state: np.ndarray) -> int | None:
-    """The next coefficient, or None when it is larger than any may be."""
-    x = int(state[4])
-    slot = x & 0xFFFF
-    symbol = sum(_start(model, i) <= slot for i in range(1, SYMBOLS))
-    start = _start(model, symbol)
-    x = (_start(model, symbol + 1) - start) * (x >> 16) + slot - start
-    if x < LOW:
-        at = int(state[0])
-        x = x << 32 | (int(stream[at]) if at < stream.size else 0)
-        state[0] += np.uint64(1)
-    state[4] = x
-    _learn(model, symbol)
-    v = symbol
-    if symbol == SYMBOLS - 1:
-        n = _get(raw, state, 5)
-        v += (1 << n) + _get(raw, state, n) - 1
-        if v << k > LARGEST:
-            return None
-    if k > 0:
-        bits = _get(raw, state, k + 1)
-        v = v << k | bits & ((1 << k) - 1)
-        return v ^ -(bits >> k)
-    return -v if _get(raw, state, int(v > 0)) else v
-
-
-def decode_band(
-    q: np.ndarray, boxes: np.ndarray, weights: np.ndarray, models: np.ndarray,
-    stream: np.ndarray, raw: np.ndarray, state: np.ndarray,
+def decode_block(
+    q: np.ndarray, boxes: np.ndarray, weights: np.ndarray, learnt: np.ndarray, packed: Any, states: np.ndarray,
+    words: np.ndarray, place: np.ndarray, end: int, raw: np.ndarray, state: np.ndarray, refine: bool,
 ) -> bool:  # fmt: skip
-    """Fill one band of q; arguments as in `encode_band`, `stream` and `raw` uint32. False: too large a number."""
-    plane, top, bottom, left, right = (int(v) for v in boxes[0])
-    for r in range(bottom - top):
-        for c in range(right - left):
-            context = _context(q, boxes, weights, r, c)
-            value = _decode_one(models[context], int(SHIFT[context]), stream, raw, state)
-            if value is None:
+    """Fill one block of q. Arguments are those of `encode_block`, and of the rANS:
+
+    packed is `kernels.packed.Packed`, the tables; states uint64 [1 or 4], the lanes, updated; words uint32, with 16
+    more behind `end`; place int64 [1], the next word, updated. Returns False when there is no such block: the stream
+    ends too early or holds too large a number.
+    """
+    told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def take(names: np.ndarray) -> np.ndarray:
+        out = np.zeros(names.size, np.int32)
+        if place[0] >= 0:
+            place[0] = rans_slow.decode(out, which[names], packed, 0, states, words, int(place[0]), end)
+        told.append((out, names))
+        return out
+
+    for r in range(int(boxes[0, 2] - boxes[0, 1])):
+        which = tables(learnt)
+        told.clear()
+        for half in (0, 1):
+            context, old = contexts(sums(q, boxes, weights, r, half)), _row(q, boxes[0], r)[half::2].astype(np.int64)
+            context = refined(context, old) if refine else context
+            k, of_flags = shifts(context), _of_flags(context)
+            flags = take(_filled(of_flags, FILL))[: of_flags.size]
+            names, kept = _names(context, flags)
+            x = np.zeros(context.size, np.int64)
+            x[kept] = take(names)[: kept.sum()]
+            for j in np.flatnonzero(k):
+                x[j] = (x[j] << k[j]) | _get(raw, state, int(k[j]))
+            x = old + np.where(old < 0, -x, x) if refine else x
+            if place[0] < 0 or np.abs(x).max(initial=0) > LARGEST:
                 return False
-            q[plane, top + r, left + c] = value
+            _row(q, boxes[0], r)[half::2] = x
+        if r < ALL_LEARN or r % 2 == 0:
+            _learn(learnt, *(np.concatenate(parts) for parts in zip(*told, strict=True)))
     return True
-
-
-def scale(z: np.ndarray, y: np.ndarray, gain: np.float32) -> None:
-    """Y [n] int32 = z [n] float32 times gain, rounded to nearest, ties to even."""
-    y[:] = np.rint(z * gain).astype(np.int32)
-
-
-def restore(q: np.ndarray, z: np.ndarray, box: np.ndarray, step: np.float32, shifts: np.ndarray) -> None:
-    """A band of z float32 = the integers q, their sizes moved by shifts [3] (of 1, 2 and the rest), times step."""
-    plane, top, bottom, left, right = (int(v) for v in box)
-    given = q[plane, top:bottom, left:right]
-    sizes = np.abs(given)
-    made = (sizes.astype(np.float32) + shifts[np.clip(sizes, 1, 3) - 1]) * step
-    z[plane, top:bottom, left:right] = np.where(given == 0, np.float32(0), np.where(given < 0, -made, made))
-
-
-def measure(y: np.ndarray, q: np.ndarray, box: np.ndarray, fraction: int, sums: np.ndarray) -> None:
-    """Add to sums [3, 2] int64, for the sizes 1, 2 and the rest: what y is larger than q, and how many they are."""
-    plane, top, bottom, left, right = (int(v) for v in box)
-    part = (plane, slice(top, bottom), slice(left, right))
-    sizes = np.abs(q[part]).astype(np.int64)
-    more = np.abs(y[part]).astype(np.int64) - (sizes << fraction)
-    for kind in range(3):
-        which = np.minimum(sizes, 3) == kind + 1
-        sums[kind] += more[which].sum(), which.sum()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from midtread.errors import CodecError, UsageError
-from midtread.media import bmp, exr, jpeg2000, npy, pnm, tiff
+from midtread.media import bmp, exr, jpeg2000, npy, pnm, safetensors, tiff
 from midtread.media.formats import FORMATS
 from midtread.media.native import check_format
 
@@ -26,6 +26,7 @@ _OURS: dict[str, Callable[[np.ndarray], bytes]] = {
     "bmp": bmp.encode,
     "exr": exr.encode,
     "npy": npy.encode,
+    "safetensors": safetensors.encode,
 }
 _BARE = (".j2k", ".j2c", ".jhc")  # codestreams without boxes: no room for metadata
 
@@ -40,7 +41,7 @@ def encode(name: str, x: np.ndarray, suffix: str = "") -> bytes:
 
     Args:
         name: a format with `lossless`.
-        x: a picture; for npy an array of any shape.
+        x: a picture; for npy an array of any shape, for safetensors the bytes of such a file.
         suffix: of the file to be, where one format has several flavours (.ppm and .pam, .jp2 and .j2k).
     """
     known = check_format(name)
@@ -72,7 +73,7 @@ def _checked(name: str, x: np.ndarray) -> np.ndarray:
     if not isinstance(x, np.ndarray):
         raise UsageError(f"a picture is a NumPy array, got {type(x).__name__}; convert it with numpy.asarray")
     native = x.astype(x.dtype.newbyteorder("="), copy=False)
-    if name == "npy":
+    if name in ("npy", "safetensors"):
         return native
     channels = x.shape[2] if x.ndim == 3 else 1
     if x.ndim not in (2, 3) or 0 in x.shape or (x.ndim == 3 and channels not in (2, 3, 4)):

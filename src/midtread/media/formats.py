@@ -83,6 +83,7 @@ _LIST = (
         name="npy", label="NumPy", suffixes=(".npy",),
         accepts=Accepts((*_INTEGERS, *_HALF, "float64", "uint32", "uint64", "int8", "int16", "int32", "int64"), _ANY),
     ),
+    Format(name="safetensors", label="safetensors", suffixes=(".safetensors",), accepts=Accepts(("uint8",), ())),
     Format(name="y4m", label="Y4M", suffixes=(".y4m",)),
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 One child is started on first use and kept. It is asked over its standard input and answers over its standard output:
 
     ask      u32 length │ name │ u64 most elements │ u64 length │ bytes of the file
+             name: of a format; or "codec " and the name of a codec, the file is then a midtread file
     answer   u8 0 │ u8 length │ dtype │ u8 rank │ u64 shape[rank] │ samples
              u8 1 │ u8 length │ name of an error class │ u32 length │ message              (little-endian)
 
@@ -24,12 +25,14 @@ from typing import IO
 
 import numpy as np
 
+from midtread import container
 from midtread.container.reader import Reader
 from midtread.errors import BitstreamError, CodecError, LimitError, MissingError, TruncatedError, UsageError
 from midtread.media.formats import FORMATS
-from midtread.spec import Limits
+from midtread.spec import FLOATS, INTEGERS, Limits, dtype_of, open_codec
 
-_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64")
+_DTYPES = (*INTEGERS, *FLOATS, "bool")
+_CODEC = "codec "
 _SPARE_BYTES = 2**30  # address space beyond what a child uses at rest
 _BYTES_PER_ELEMENT = 40  # libjxl and OpenJPEG hold several 4-byte copies of each sample
 _SECONDS, _ELEMENTS_PER_SECOND = 10.0, 1e6  # of CPU time; a slow machine does 10 times better than that
@@ -61,7 +64,7 @@ class _Child:
                 return self._once(name, data, limits, seconds)
 
     def _once(self, name: str, data: bytes, limits: Limits, seconds: float) -> np.ndarray:
-        process, label = self._process, FORMATS[name].label
+        process, label = self._process, name if name.startswith(_CODEC) else FORMATS[name].label
         assert process is not None
         expired = threading.Event()
 
@@ -156,6 +159,12 @@ def decode(name: str, data: bytes, limits: Limits = Limits(), elements: int | No
     return _CHILD.decode(name, data, limits, _seconds(limits.max_elements if elements is None else elements))
 
 
+def decode_codec(name: str, data: bytes, limits: Limits = Limits()) -> np.ndarray:
+    """What the codec `name` decodes from a whole midtread file, in the helper process. Raises as `decode`."""
+    elements = prod(container.read_header(data, limits).shape)
+    return _CHILD.decode(_CODEC + name, data, limits, _seconds(elements))
+
+
 def _seconds(elements: int) -> float:
     return _SECONDS + elements / _ELEMENTS_PER_SECOND
 
@@ -192,7 +201,7 @@ def _answer(pipe: IO[bytes], limits: Limits) -> np.ndarray | CodecError:
     if dtype not in _DTYPES:
         raise EOFError(f"the helper process answered with samples of {dtype!r}")
     limits.check_shape(shape, "the answer of the helper process")
-    x = np.empty(shape, dtype)
+    x = np.empty(shape, dtype_of(dtype))
     view = x.reshape(-1).view(np.uint8).data
     done = 0
     while done < len(view):
@@ -229,9 +238,12 @@ def serve() -> None:
 def _decode_within_limits(name: str, data: bytes, limits: Limits) -> np.ndarray:
     from midtread.media import native
 
-    header = native.probe(name, data)
-    header.check(FORMATS[name].label, limits)
-    elements = prod(header.shape)
+    if name.startswith(_CODEC):
+        elements = prod(container.read_header(data, limits).shape)
+    else:
+        header = native.probe(name, data)
+        header.check(FORMATS[name].label, limits)
+        elements = prod(header.shape)
     try:
         import resource
 
@@ -241,6 +253,8 @@ def _decode_within_limits(name: str, data: bytes, limits: Limits) -> np.ndarray:
         _lower(resource.RLIMIT_CPU, ceil(times.user + times.system + _seconds(elements)))
     except (ImportError, OSError, ValueError):  # not Linux: the crash barrier and the caller's patience remain
         pass
+    if name.startswith(_CODEC):
+        return open_codec(name.removeprefix(_CODEC)).decode_within(data, limits)
     return native.decode(name, data, limits)
 
 

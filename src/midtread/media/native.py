@@ -10,7 +10,24 @@ from contextlib import contextmanager
 import numpy as np
 
 from midtread.errors import BitstreamError, MissingError, TruncatedError, UnknownNameError
-from midtread.media import avif, bmp, dicom, exr, jpeg, jpeg2000, jpegxl, jpegxr, npy, png, pnm, qoi, tiff, webp, y4m
+from midtread.media import (
+    avif,
+    bmp,
+    dicom,
+    exr,
+    jpeg,
+    jpeg2000,
+    jpegxl,
+    jpegxr,
+    npy,
+    png,
+    pnm,
+    qoi,
+    safetensors,
+    tiff,
+    webp,
+    y4m,
+)
 from midtread.media.formats import FORMATS, Format
 from midtread.media.header import Header, blame_the_bytes, to_full_scale
 from midtread.registry import nearest
@@ -41,6 +58,7 @@ _OURS: dict[str, tuple[Callable[[bytes], Header], Callable[[bytes, Limits], np.n
     "exr": (exr.probe, exr.decode),
     "dicom": (dicom.probe, dicom.decode),
     "npy": (npy.probe, npy.decode),
+    "safetensors": (safetensors.probe, safetensors.decode),
     "y4m": (y4m.probe, y4m.decode),
 }
 

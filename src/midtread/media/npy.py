@@ -60,6 +60,8 @@ def decode(data: bytes, limits: Limits) -> np.ndarray:
 
 def encode(x: np.ndarray) -> bytes:
     """What numpy.save writes."""
+    if x.dtype.kind == "V":  # NumPy would write it, and read back bytes without a meaning
+        raise UsageError(f"an NPY file cannot hold {x.dtype}; view it as uint16 or convert it to float32")
     out = io.BytesIO()
     try:
         np.lib.format.write_array(out, np.ascontiguousarray(x) if x.ndim else x, allow_pickle=False)

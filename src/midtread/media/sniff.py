@@ -41,6 +41,8 @@ def sniff(data: bytes) -> str | None:
         return "bmp"
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3] in b" \t\r\n#":
         return "pnm"
+    if head[4:9] == b"\0\0\0\0{":  # a header of less than 4 GiB; the weakest sign, so the last
+        return "safetensors"
     return None
 
 

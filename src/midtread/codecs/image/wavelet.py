@@ -1,7 +1,7 @@
 """wavelet: a picture by resolutions, from a thumbnail to all of it, lossy or lossless.
 
     lossy      pixels ─► YCbCr ─► 9/7 wavelet ─► rate-distortion quantizer ┐
-                                                                           ├─► contexts ─► adaptive rANS ─► chunks
+                                                                           ├─► contexts ─► tables ─► rANS ─► chunks
     lossless   pixels ─► YCoCg-R ─► 5/3 wavelet, or prediction ────────────┘
 
 One step serves every band of every plane: each is scaled so that a unit in it adds the same squared error to the
@@ -10,12 +10,13 @@ pixels. File layout: docs/formats/wavelet.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from midtread.codecs.image.wavelet_bands import Decoder, Encoder, resolutions
+from midtread.codecs.image.wavelet_bands import Block, Decoder, Encoder, blocks
 from midtread.codecs.image.wavelet_planes import (
     STEP_UNIT,
     colour_forward,
@@ -27,44 +28,56 @@ from midtread.codecs.image.wavelet_planes import (
     steps,
     to_fixed,
     to_floats,
+    to_integers,
 )
+from midtread.codecs.image.wavelet_tables import learned
 from midtread.container import Chunk, File, Reader, read, write
 from midtread.container.file import Tag, shape_and_dtype
-from midtread.errors import BitstreamError
+from midtread.errors import BitstreamError, UsageError
+from midtread.kernels.twins import pick
+from midtread.quantize.base import Index
 from midtread.spec import Accepts, Codec, Knob, Limits, check_choice, check_range, stage
 from midtread.transforms.predict import Med
-from midtread.transforms.wavelet import Wavelet53, Wavelet97
+from midtread.transforms.wavelet import Wavelet53, Wavelet97, depth
+from midtread.transforms.window import Window, window
 
 VERSION = 1
 LEVELS = 5
 LOSSY, LOSSLESS = 0, 1
+MOST_LAYERS = 8
+MOST_BANDS = 64
 FRACTION = 8  # bits behind the point of what the quantizer sees
 # Bits behind the point, what is added before rounding down, price of a bit in 2**-12 squared steps.
-EFFORTS = ((FRACTION, 100, 0), (FRACTION, 128, 380))
+EFFORTS = ((FRACTION, 100, 0), (FRACTION, 128, 400))
 
 
 @dataclass(frozen=True)
 class Wavelet(Codec):
-    """A picture as wavelet bands under adaptive contexts; every prefix of its chunks is a smaller picture."""
+    """A picture as wavelet bands under learned contexts; every prefix of its chunks is a picture."""
 
     name: ClassVar[str] = "wavelet"
-    summary: ClassVar[str] = "9/7 or reversible 5/3 wavelet, adaptive contexts, rANS; progressive by resolution"
+    summary: ClassVar[str] = (
+        "9/7 or reversible 5/3 wavelet, learned contexts, rANS; any resolution, quality or region of one file"
+    )
     family: ClassVar[str] = "wavelet"
-    accepts: ClassVar[Accepts] = Accepts(("uint8", "uint16"), (1, 2, 3, 4))
+    accepts: ClassVar[Accepts] = Accepts(("uint8", "uint16"), tuple(range(1, MOST_BANDS + 1)))
     knob: ClassVar[Knob] = Knob("step", 0.25, 512, "down", meaning="quantizer step, 8-bit units", log=True)
 
     step: float = 16.0  # of 8-bit samples, 257 times that of 16-bit ones; no meaning when lossless
     lossless: bool = False
     effort: int = 1  # 0: plain dead zone; 1: every coefficient is weighed against its bits
+    layers: int = 1  # of quality: all resolutions at 2**(layers - 1) times the step, then a bit more of each, and so on
 
     def __post_init__(self) -> None:
         check_range(self.name, "step", self.step, 0.25, 512)
         check_choice(self.name, "lossless", self.lossless, (True, False))
         check_range(self.name, "effort", self.effort, 0, 1, integer=True)
+        check_range(self.name, "layers", self.layers, 1, MOST_LAYERS, integer=True)
 
     def encode(self, x: np.ndarray) -> bytes:
-        """uint8 or uint16 [H, W] or [H, W, 2..4] -> a midtread file."""
+        """uint8 or uint16 [H, W] or [H, W, 2 .. 64] -> a midtread file."""
         x = self.check(x)
+        pick("predict", x.size)  # the corner of a large picture is small, but worth the compiled twin
         parameters, payloads = self._lossless(x) if self.lossless else self._lossy(x)
         shape, dtype = shape_and_dtype(x)
         chunks = [Chunk(Tag.PARAMETERS, parameters), *(Chunk(Tag.PAYLOAD, data) for data in payloads)]
@@ -72,7 +85,7 @@ class Wavelet(Codec):
 
     def decode(self, data: bytes) -> np.ndarray:
         """What `encode` wrote -> the picture. Raises BitstreamError or LimitError."""
-        return decode_reduced(data, 0)
+        return decode_part(data)
 
     def _lossy(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         step = round(self.step / STEP_UNIT)
@@ -82,12 +95,18 @@ class Wavelet(Codec):
             y = to_fixed(z, steps(step, x.shape, x.dtype), FRACTION)
             low = low_band(y, LEVELS)
             low[...] = Med().forward((low + (1 << FRACTION >> 1)) >> FRACTION)
-        coder, chunks = Encoder(y), []
         with stage("entropy"):
-            for parts in resolutions(y.shape, LEVELS, colours(x.shape)):
-                data = coder.chunk(parts, EFFORTS[self.effort])
-                chunks.append((shifts_of(y, coder.q, parts, FRACTION) if parts[0].kind != "LL" else b"") + data)
-        return bytes([VERSION, LOSSY, LEVELS]) + step.to_bytes(4, "little"), chunks
+            order = blocks(y.shape, LEVELS, colours(x.shape))
+            coder, chunks = Encoder(y, learned("lossy"), EFFORTS[self.effort]), []
+            if self.layers > 1:
+                for block in order:
+                    coder.note(block)
+                chunks = self._layered(coder.q, y, order)
+            else:
+                for block in order:
+                    data = coder.chunk(block)
+                    chunks.append(_shifts(y, coder.q, block, FRACTION) + data)
+        return bytes([VERSION, LOSSY, LEVELS, self.layers]) + step.to_bytes(4, "little"), chunks
 
     def _lossless(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         with stage("transform"):
@@ -95,56 +114,135 @@ class Wavelet(Codec):
             levels, y = LEVELS, Wavelet53(LEVELS).forward(planes).astype(np.int32)
             low = low_band(y, LEVELS)
             low[...] = Med().forward(low)
-            if self.effort:
+            if self.effort and self.layers == 1:
                 residuals = Med().forward(planes)
                 if guess_bits(residuals) < guess_bits(y):
                     levels, y = 0, residuals
-        coder = Encoder(y)
         with stage("entropy"):
-            chunks = [coder.chunk(parts, (0, 0, 0)) for parts in resolutions(y.shape, levels, colours(x.shape))]
-        return bytes([VERSION, LOSSLESS, levels]), chunks
+            order = blocks(y.shape, levels, colours(x.shape))
+            if self.layers > 1:
+                chunks = self._layered(y, None, order)
+            else:
+                coder = Encoder(y, learned("lossless"), (0, 0, 0))
+                chunks = [coder.chunk(block) for block in order]
+        return bytes([VERSION, LOSSLESS, levels, self.layers]), chunks
+
+    def _layered(self, q: np.ndarray, y: np.ndarray | None, order: tuple[Block, ...]) -> list[bytes]:
+        """Chunks of integers q, layer by layer; y: what they were made of, in 2**-FRACTION, when lossy."""
+        chunks = []
+        for missing in reversed(range(self.layers)):
+            known = np.sign(q) * (np.abs(q) >> missing)
+            low_band(known, LEVELS)[...] = low_band(q, LEVELS)  # all of LL comes first
+            if missing == self.layers - 1:
+                coder = Encoder(known, learned("lossless" if y is None else "lossy"), (0, 0, 0))
+            else:
+                coder.next_layer(known, order)
+            for block in order if missing == self.layers - 1 else order[1:]:
+                data = coder.chunk(block)
+                chunks.append(data if y is None else _shifts(y, coder.q, block, FRACTION + missing) + data)
+        return chunks
 
 
-def decode_reduced(data: bytes, drop: int, limits: Limits = Limits()) -> np.ndarray:
-    """The picture of a `wavelet` file without its `drop` finest resolutions: 2**drop times smaller, rounded up.
+def _shifts(y: np.ndarray, q: np.ndarray, block: Block, fraction: int) -> bytes:
+    return shifts_of(y, q, block, fraction).tobytes() if block.parts[0].kind != "LL" else b""
 
-    Chunks missing at the end of the file count as zeros: a blurrier picture.
+
+Region = tuple[tuple[int, int], tuple[int, int]]  # first and last row, first and last column (last: one beyond)
+
+
+def decode_part(data: bytes, drop: int = 0, region: Region | None = None, limits: Limits = Limits()) -> np.ndarray:
+    """A `wavelet` file's picture, or less of it, without decoding the rest.
+
+    Args:
+        data: the file. Chunks missing at its end count as zeros: a blurrier picture.
+        drop: leave out so many of the finest resolutions: a picture 2**drop times smaller, rounded up.
+        region: rows and columns of the whole picture; with `drop`, those samples of the small one that lie on them.
+        limits: of the picture as a whole.
 
     Raises:
         BitstreamError, LimitError: not what `Wavelet.encode` writes.
+        UsageError: the region is not inside the picture.
     """
     file = read(data, limits)
-    mode, levels, step = _header(file)
+    mode, levels, layers, step = _header(file)
     shape = (file.shape[2] if len(file.shape) == 3 else 1, *file.shape[:2])
-    order = list(resolutions(shape, levels, colours(file.shape)))
-    payloads = [chunk.data for chunk in file.chunks if chunk.tag == Tag.PAYLOAD]
-    if not 0 < len(payloads) <= len(order):
-        raise BitstreamError(f"a picture of {len(order)} resolutions has {len(payloads)} payload chunks")
-    drop = min(drop, len(order) - 1)
-    coder, shifts = Decoder(shape), np.zeros((len(order), shape[0], 3), np.int8)
-    with stage("entropy"):
-        for index, (parts, payload) in enumerate(zip(order[: len(order) - drop], payloads, strict=False)):
-            reader = Reader(payload)
-            if mode == LOSSY and index:
-                shifts[index] = np.frombuffer(reader.take(3 * shape[0], "shifts"), np.int8).reshape(-1, 3)
-            coder.chunk(parts, reader, f"chunk {index} of the picture")
-    dtype, q = np.dtype(file.dtype), coder.q
+    drop = min(drop, depth(levels, shape))
+    wavelet = (Wavelet53 if mode == LOSSLESS else Wavelet97)(levels)
+    view = window(wavelet, shape, *region, drop=drop) if region else None
+    if view and any(side.start >= side.stop for side in view.crop):
+        raise UsageError(f"region {region} holds no sample of a picture {2**drop} times smaller; make it larger")
+    z = _latents(file, mode, levels, layers, step, drop, view)
     with stage("transform"):
-        low = low_band(q, levels)
-        low[...] = Med().inverse(low)
-        if mode == LOSSLESS:
-            narrow = q.astype(np.int16) if dtype == np.uint8 else q  # int16: twice as fast
-            return colour_inverse(Wavelet53(levels).inverse(narrow, drop), file.shape, dtype, exact=True)
-        z = to_floats(q, order, shifts, steps(step, file.shape, dtype))
-        return colour_inverse(Wavelet97(levels).inverse(z, drop), file.shape, dtype, exact=False)
+        if mode == LOSSLESS and file.dtype == "uint8":
+            z = z.astype(np.int16)  # twice as fast
+        planes = wavelet.inverse(view.gather(z) if view else z, drop)
+        planes = planes[(..., *view.crop)] if view else planes
+        return colour_inverse(planes, file.shape, np.dtype(file.dtype), exact=mode == LOSSLESS)
 
 
-def _header(file: File) -> tuple[int, int, int]:
-    """Mode, levels and step. Raises BitstreamError when they, or the picture, are none that `encode` writes."""
+def _latents(
+    file: File, mode: int, levels: int, layers: int, step: int, drop: int, view: Window | None
+) -> np.ndarray:  # fmt: skip
+    """Coefficients [C, H, W], float32 or int32, of the blocks that are wanted and in the file; zeros elsewhere."""
+    shape = (file.shape[2] if len(file.shape) == 3 else 1, *file.shape[:2])
+    order = blocks(shape, levels, colours(file.shape))
+    wanted = _wanted(order, drop, view)
+    payloads = [chunk.data for chunk in file.chunks if chunk.tag == Tag.PAYLOAD]
+    places = [(0, 0), *((layer, index) for layer in range(layers) for index in range(1, len(order)))]
+    if not 0 < len(payloads) <= len(places):
+        raise BitstreamError(f"a picture of {len(places)} chunks has {len(payloads)} of them")
+    pick("predict", math.prod(shape))  # the corner of a large picture is small, but worth the compiled twin
+    coder = Decoder(shape, learned("lossy" if mode == LOSSY else "lossless"))
+    z = np.zeros(shape, np.float32) if mode == LOSSY else np.zeros(shape, np.int32) if layers > 1 else coder.q
+    for number, ((layer, index), payload) in enumerate(zip(places, payloads, strict=False)):
+        if layer and index == 1:
+            coder.next_layer(order)
+        if index not in wanted:
+            continue
+        block, reader, shifts = order[index], Reader(payload), np.zeros((shape[0], 3), np.int8)
+        missing = layers - 1 - layer if index else 0
+        with stage("entropy"):
+            if mode == LOSSY and index:
+                shifts = np.frombuffer(reader.take(shifts.size, "shifts"), np.int8).reshape(-1, 3)
+            coder.chunk(block, reader, f"chunk {number} of the picture")
+        with stage("quantize"):
+            if index == 0:
+                low = low_band(coder.q, levels)
+                low[...] = Med().inverse(low)
+            if mode == LOSSY:
+                widths = steps(step << missing, file.shape, np.dtype(file.dtype))
+                to_floats(coder.q, z, block, shifts, widths)
+            elif layers > 1:
+                to_integers(coder.q, z, block, missing)
+    return z
+
+
+def _wanted(order: tuple[Block, ...], drop: int, view: Window | None) -> set[int]:
+    """Which blocks the picture without its `drop` finest resolutions, or the window of it, is made of."""
+    wanted, parents = {0}, set()
+    for index in range(len(order) - 1, 0, -1):  # the finest first: a block is wanted for what is wanted of its children
+        block = order[index]
+        if block.level > drop and (
+            view is None
+            or (block.level, block.index) in parents
+            or any(_meet(part.box, source) for part in block.parts for _, source in view.pieces)
+        ):
+            wanted.add(index)
+            parents.add(block.parent)
+    return wanted
+
+
+def _meet(box: tuple[int, ...], source: Index) -> bool:
+    rows, columns = (axis for axis in source if isinstance(axis, slice))
+    return box[1] < rows.stop and rows.start < box[2] and box[3] < columns.stop and columns.start < box[4]
+
+
+def _header(file: File) -> tuple[int, int, int, int]:
+    """Mode, levels, layers and step. Raises BitstreamError when they, or the picture, are none that `encode` writes."""
     if file.codec != Wavelet.name:
         raise BitstreamError(f"this file was made by codec {file.codec!r}, not by {Wavelet.name!r}")
     channels = file.shape[2] if len(file.shape) == 3 else 1
-    if file.dtype not in Wavelet.accepts.dtypes or len(file.shape) not in (2, 3) or not 0 < channels <= 4:
+    if file.dtype not in Wavelet.accepts.dtypes or len(file.shape) not in (2, 3) or not 0 < channels <= MOST_BANDS:
         raise BitstreamError(f"no wavelet file holds a picture of shape {list(file.shape)} and dtype {file.dtype}")
     if 0 in file.shape or (len(file.shape) == 3 and channels == 1):
         raise BitstreamError(f"this wavelet file claims a picture of shape {list(file.shape)}")
@@ -152,10 +250,13 @@ def _header(file: File) -> tuple[int, int, int]:
     version = reader.uint(1, "version of the wavelet codec", at_most=255)
     mode = reader.uint(1, "mode", at_most=255)
     levels = reader.uint(1, "levels", at_most=255)
-    if version != VERSION or mode not in (LOSSY, LOSSLESS) or levels > 16:
-        raise BitstreamError(f"version {version}, mode {mode}, {levels} levels: not of this version of midtread")
+    layers = reader.uint(1, "layers", at_most=255)
+    if version != VERSION or mode not in (LOSSY, LOSSLESS) or levels > 16 or not 1 <= layers <= MOST_LAYERS:
+        raise BitstreamError(
+            f"version {version}, mode {mode}, {levels} levels, {layers} layers: not of this version of midtread"
+        )
     step = reader.uint(4, "step", at_most=2**32 - 1) if mode == LOSSY else 1
     reader.end("the parameters chunk")
     if step == 0:
         raise BitstreamError("the quantizer step is 0")
-    return mode, levels, step
+    return mode, levels, layers, step

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from midtread.codecs.image.wavelet_bands import Part
+from midtread.codecs.image.wavelet_bands import Block
 from midtread.kernels.twins import pick
 from midtread.transforms.base import Transform
 from midtread.transforms.colour import Planes, YCbCr, YCoCgR
@@ -17,12 +17,17 @@ _SHIFT_UNIT = 2.0**-8  # of the shift of a reconstruction, in steps
 
 
 def colours(shape: tuple[int, ...]) -> int:
-    """How many planes of a picture of `shape` tell of each other; alpha does not."""
-    return 3 if len(shape) == 3 and shape[2] >= 3 else 1
+    """How many planes of a picture of `shape` tell of each other: red, green and blue do, alpha does not, bands do."""
+    channels = shape[2] if len(shape) == 3 else 1
+    return 1 if channels <= 2 else 3 if channels <= 4 else channels
+
+
+def _is_rgb(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[2] in (3, 4)
 
 
 def _colour(shape: tuple[int, ...], exact: bool) -> Transform:
-    if colours(shape) == 1:
+    if not _is_rgb(shape):
         return Planes()
     return YCoCgR() if exact else YCbCr()
 
@@ -39,7 +44,7 @@ def colour_forward(x: np.ndarray, *, exact: bool) -> np.ndarray:
 
 def colour_inverse(planes: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, *, exact: bool) -> np.ndarray:
     """Undo `colour_forward`: pixels of `dtype`, clipped, of the planes' size and the rank and channels of `shape`."""
-    if colours(shape) == 3:
+    if _is_rgb(shape):
         transform: Any = _colour(shape, exact)
         return np.ascontiguousarray(transform.inverse(planes, dtype))
     info = np.iinfo(dtype)
@@ -65,34 +70,40 @@ def low_band(z: np.ndarray, levels: int) -> np.ndarray:
 def to_fixed(z: np.ndarray, widths: np.ndarray, fraction: int) -> np.ndarray:
     """Planes in steps, int32, with `fraction` bits behind the point."""
     y = np.empty(z.shape, np.int32)
-    kernel: Any = pick("wavelet_coder", z.size)
+    kernel: Any = pick("wavelet_values", z.size)
     for plane, width in enumerate(widths):
         kernel.scale(z[plane].reshape(-1), y[plane].reshape(-1), np.float32(2**fraction / width))
     return y
 
 
-def shifts_of(y: np.ndarray, q: np.ndarray, parts: list[Part], fraction: int) -> bytes:
-    """For each plane, how much larger than its integer a size of 1, of 2, and of more is on average: i8 [C, 3]."""
-    kernel: Any = pick("wavelet_coder", q.size)
+def shifts_of(y: np.ndarray, q: np.ndarray, block: Block, fraction: int) -> np.ndarray:
+    """For each plane, how much larger than its integer a size of 1, of 2, and of more is on average: int8 [C, 3]."""
+    kernel: Any = pick("wavelet_values", q.size)
     sums = np.zeros((len(q), 3, 2), np.int64)
-    for part in parts:
+    for part in block.parts:
         kernel.measure(y, q, part.boxes[0], fraction, sums[part.plane])
     means = sums[..., 0] / np.maximum(sums[..., 1], 1) / (2**fraction * _SHIFT_UNIT)
-    return np.clip(np.rint(means), -128, 127).astype(np.int8).tobytes()
+    return np.clip(np.rint(means), -128, 127).astype(np.int8)
 
 
-def to_floats(q: np.ndarray, order: list[list[Part]], shifts: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Planes of integers to float32 coefficients; shifts [resolutions, C, 3] int8 as `shifts_of` gave them."""
-    z = np.empty(q.shape, np.float32)
-    kernel: Any = pick("wavelet_coder", q.size)
+def to_floats(q: np.ndarray, z: np.ndarray, block: Block, shifts: np.ndarray, widths: np.ndarray) -> None:
+    """The integers of a block to coefficients float32 in z; shifts int8 [C, 3] as `shifts_of` gave them."""
+    kernel: Any = pick("wavelet_values", q.size)
     moves = shifts.astype(np.float32) * np.float32(_SHIFT_UNIT)
-    for index, parts in enumerate(order):
-        for part in parts:
-            kernel.restore(q, z, part.boxes[0], widths[part.plane], moves[index, part.plane])
-    return z
+    for part in block.parts:
+        kernel.restore(q, z, part.boxes[0], widths[part.plane], moves[part.plane])
+
+
+def to_integers(q: np.ndarray, z: np.ndarray, block: Block, missing: int) -> None:
+    """The integers of a block whose `missing` lowest bits are not known, in the middle of what they may be, to z."""
+    for part in block.parts:
+        plane, top, bottom, left, right = part.box
+        known = q[plane, top:bottom, left:right]
+        middle = (np.abs(known) << missing) + ((1 << missing) >> 1)
+        z[plane, top:bottom, left:right] = np.sign(known) * middle
 
 
 def guess_bits(y: np.ndarray) -> float:
     """About how many bits integers need: good enough to choose between two sets of them."""
-    sample = np.abs(y[:, :: max(y.shape[1] // 256, 1)]).astype(np.float32)
+    sample = np.abs(y[:, :: max(y.shape[1] // 64, 1)]).astype(np.float32)
     return float(np.log2(1 + sample).sum())

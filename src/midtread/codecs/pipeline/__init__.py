@@ -1,0 +1,1 @@
+"""Any transform x quantizer x model x coder as one codec."""

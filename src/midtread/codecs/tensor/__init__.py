@@ -1,0 +1,1 @@
+"""Codecs for fields, weights and other arrays of numbers."""
