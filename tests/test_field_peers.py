@@ -52,6 +52,16 @@ def largest_error(x, x_hat):
     return np.abs(x_hat[finite].astype(np.float64) - x[finite].astype(np.float64)).max(initial=0.0)
 
 
+def refusal(x, name, bound, **options):
+    """What the codec says when it refuses `x`; "" when it takes it, and then the bound holds."""
+    try:
+        x_hat = there_and_back(x, name, **options)
+    except UsageError as error:
+        return str(error)
+    assert largest_error(x, x_hat) <= bound
+    return ""
+
+
 # --- what they promise ---
 
 
@@ -195,13 +205,8 @@ def test_fill_values_with_a_bound_for_the_rest_are_within_it_or_refused(name, dt
     """zfp puts two thirds of the points beyond its tolerance here, SPERR crashes."""
     x = field(dtype=dtype)
     x[np.random.default_rng(0).random(x.shape) < 0.3] = 1e20
-    try:
-        x_hat = there_and_back(x, name, max_error=0.01)
-    except UsageError as error:
-        assert name not in KEEP_NAN
-        assert "mask fill values" in str(error)
-        return
-    assert largest_error(x, x_hat) <= 0.01
+    said = refusal(x, name, 0.01, max_error=0.01)
+    assert said == "" if name in KEEP_NAN else "mask fill values" in said
 
 
 @every_bounded
@@ -211,11 +216,8 @@ def test_magnitudes_near_the_ends_of_float32_are_no_different(name, scale):
     x = (field().astype(np.float64) * scale).astype(np.float32)
     assert np.isfinite(x).all()
     bound = 1e-2 * (float(x.max()) - float(x.min()))
-    try:
-        assert largest_error(x, there_and_back(x, name, max_error_of_range=1e-2)) <= bound
-    except UsageError as error:
-        assert scale == 1e-44
-        assert "precision" in str(error)
+    said = refusal(x, name, bound, max_error_of_range=1e-2)
+    assert said == "" or (scale == 1e-44 and "precision" in said)
 
 
 @every_bounded
@@ -233,11 +235,8 @@ def test_the_largest_numbers_do_not_become_infinite(name):
 @every_bounded
 def test_a_bound_below_the_precision_is_held_or_refused(name):
     x = field()
-    try:
-        assert largest_error(x, there_and_back(x, name, max_error=1e-12)) <= 1e-12
-    except UsageError as error:
-        assert "1e-12" in str(error)
-        assert "codec 'floats'" in str(error)
+    said = refusal(x, name, 1e-12, max_error=1e-12)
+    assert said == "" if name in KEEP_NAN else "1e-12 is not above" in said and "codec 'floats'" in said
 
 
 # --- what is refused ---

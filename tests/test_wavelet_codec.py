@@ -206,7 +206,7 @@ def test_a_picture_of_many_blocks_keeps_its_bytes():
     picture = ((y * y // 97 + x * x // 61 + (y * x >> 8) * (y > x)) & 255).astype(np.uint8)
     data = Wavelet(lossless=True, effort=0).encode(picture)
     assert len(container.read(data).chunks) == 1 + 1 + 3 + 2 + 6
-    assert hashlib.sha256(data).hexdigest()[:16] == "9a1bbba89eb425ce"
+    assert hashlib.sha256(data).hexdigest()[:16] == "2ebf0bd9a3ccea38"
     np.testing.assert_array_equal(Wavelet().decode(data), picture)
 
 
@@ -273,13 +273,46 @@ def test_short_and_long_chunks_are_refused(index):
         (b"\1\1\5\0", "0 layers"),
         (b"\1\1\5\x09", "9 layers"),
         (b"\1\0\5\1\0\0\0\0", "step is 0"),
-        (b"\1\1\5\1\0", "more bytes follow"),
+        (b"\1\1\5\1\0\0", "more bytes follow"),
+        (b"\1\1\5\1\2\5\0", "ascend"),
+        (b"\1\1\5\1\2\xff\1\7", "ascend"),
+        (b"\1\1\5\1\xff\xff\xff\xff\1", "number of values"),
+        (b"\1\2\0\1", "a picture of 1 chunk"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(parameters, word):
     data = Wavelet(lossless=True, effort=0).encode(photo_like((9, 8)))
-    with pytest.raises(BitstreamError, match=word):
+    with pytest.raises((BitstreamError, LimitError), match=word):
         Wavelet().decode(hostile(data, 0, lambda _: parameters))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("effort", [0, 1, 2])
+def test_few_values_and_what_repeats_are_found_and_come_back(dtype, effort):
+    rng = np.random.default_rng(5)
+    values = np.sort(rng.choice(np.iinfo(dtype).max, 40, replace=False))
+    values = values[np.concatenate([[True], np.diff(values) > 2])].astype(dtype)
+    noise = values[rng.integers(0, values.size, (60, 80, 3))]
+    screen = np.kron(rng.integers(0, 255, (12, 16, 3)), np.ones((10, 10, 1))).astype(dtype)
+    for x in (noise, screen, np.zeros((5, 5), dtype), np.full((9, 4, 2), np.iinfo(dtype).max, dtype)):
+        codec = Wavelet(lossless=True, effort=effort)
+        np.testing.assert_array_equal(codec.decode(codec.encode(x)), x)
+    packed = len(Wavelet(lossless=True, effort=0).encode(noise))
+    assert packed < 6.5 / 8 * noise.size + 300, "40 values need 5.3 bits each"
+    if effort:
+        assert len(Wavelet(lossless=True, effort=effort).encode(screen)) < 1600
+
+
+def test_a_picture_that_repeats_has_regions_and_smaller_sizes():
+    x = np.kron(np.arange(96).reshape(8, 12), np.ones((16, 16))).astype(np.uint8)
+    data = Wavelet(lossless=True).encode(x)
+    assert container.read(data).chunks[0].data[1] == wavelet.REPEATS
+    np.testing.assert_array_equal(decode_part(data, 0, ((10, 50), (3, 40))), x[10:50, 3:40])
+    np.testing.assert_array_equal(decode_part(data, 2), x[::4, ::4])
+    np.testing.assert_array_equal(decode_part(data, 1, ((11, 50), (3, 40))), x[12:50:2, 4:40:2])
+    for change in (lambda c: c[:-1], lambda c: b"", lambda c: c + b"x", lambda c: bytes([c[0] ^ 1]) + c[1:]):
+        with pytest.raises(BitstreamError):
+            Wavelet().decode(hostile(data, 1, change))
 
 
 def test_other_codecs_shapes_and_huge_sizes_are_refused():
@@ -309,7 +342,7 @@ def test_a_declared_size_that_the_payload_does_not_fill_is_refused():
 
 
 @pytest.mark.parametrize(
-    "options", [{"step": 0.1}, {"step": 1e4}, {"effort": 2}, {"lossless": 1}, {"layers": 9}], ids=str
+    "options", [{"step": 0.1}, {"step": 1e4}, {"effort": 3}, {"lossless": 1}, {"layers": 9}], ids=str
 )
 def test_options_outside_their_range_are_refused(options):
     with pytest.raises(UsageError, match=next(iter(options))):

@@ -284,7 +284,8 @@ def decode_run(
     i and n are multiples of 4. What it needs of `Packed` comes one by one: numba counts a reference to each array that
     is taken out of a tuple, which costs as much as a short run. `decode_ones` goes on where it stops.
     """
-    precision, lut_bits, i, n, p, end = uint64(precision), uint64(lut_bits), uint64(i), uint64(n), uint64(p), uint64(end)
+    precision, lut_bits = uint64(precision), uint64(lut_bits)
+    i, n, p, end = uint64(i), uint64(n), uint64(p), uint64(end)
     one, mask, less = uint64(1), (uint64(1) << precision) - uint64(1), precision - lut_bits
     x0, x1, x2, x3 = states[0], states[1], states[2], states[3]
     while i < n and p <= end:

@@ -128,12 +128,11 @@ def _add_old(x: np.ndarray, n: int, row: np.ndarray, half: int) -> None:
         x[j] = old + (-x[j] if old < 0 else x[j])
 
 
-@jit
+@inlined
 def _take(
-    out: np.ndarray, n: int, names: np.ndarray, tables: np.ndarray, which: np.ndarray, told: np.ndarray,
-    learning: bool, packed: Packed, lut: np.ndarray, cumulative: np.ndarray, value: np.ndarray,
-    states: np.ndarray, words: np.ndarray, p: int, end: int,
-) -> int:  # fmt: skip
+    out: Any, n: Any, names: Any, tables: Any, which: Any, told: Any, learning: Any, packed: Any, lut: Any,
+    cumulative: Any, value: Any, states: Any, words: Any, p: Any, end: Any,
+) -> Any:  # fmt: skip
     """Decode n symbols of the contexts `names` and tell what they are; returns the next word, beyond end if none."""
     for i in range(n):
         tables[i] = which[names[i]]

@@ -138,12 +138,10 @@ def _note_raw(x: np.ndarray, n: int, context: np.ndarray, raw: np.ndarray, state
     state[1], state[2], state[3] = uint64(words), uint64(held), acc
 
 
-@jit
+@inlined
 def _encode_half(
-    given: np.ndarray, half: int, s: np.ndarray, f: np.ndarray, bits: np.ndarray, x: np.ndarray, context: np.ndarray,
-    busy: np.ndarray, rows: np.ndarray, thresholds: np.ndarray, fraction: int, rounding: int,
-    symbols: np.ndarray, names: np.ndarray, raw: np.ndarray, state: np.ndarray,
-    refine: bool, row: np.ndarray, sizes: np.ndarray,
+    given: Any, half: Any, s: Any, f: Any, bits: Any, x: Any, context: Any, busy: Any, rows: Any, thresholds: Any,
+    fraction: Any, rounding: Any, symbols: Any, names: Any, raw: Any, state: Any, refine: Any, row: Any, sizes: Any,
 ) -> None:  # fmt: skip
     most = contexts(s, f, bits, context)
     if refine:

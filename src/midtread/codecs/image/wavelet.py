@@ -3,6 +3,7 @@
     lossy      pixels ─► YCbCr ─► 9/7 wavelet ─► rate-distortion quantizer ┐
                                                                            ├─► contexts ─► tables ─► rANS ─► chunks
     lossless   pixels ─► YCoCg-R ─► 5/3 wavelet, or prediction ────────────┘
+    lossless, when much repeats                                       pixels ─► zstd ─► a chunk
 
 One step serves every band of every plane: each is scaled so that a unit in it adds the same squared error to the
 pixels. File layout: docs/formats/wavelet.md.
@@ -17,13 +18,23 @@ from typing import ClassVar
 import numpy as np
 
 from midtread.codecs.image.wavelet_bands import Block, Decoder, Encoder, blocks
+from midtread.codecs.image.wavelet_exact import (
+    from_ranks,
+    read_values,
+    repeats,
+    squeeze,
+    to_ranks,
+    unsqueeze,
+    values_of,
+    write_values,
+)
 from midtread.codecs.image.wavelet_planes import (
     STEP_UNIT,
     colour_forward,
     colour_inverse,
     colours,
-    guess_bits,
     low_band,
+    predicts_better,
     shifts_of,
     steps,
     to_fixed,
@@ -43,12 +54,12 @@ from midtread.transforms.window import Window, window
 
 VERSION = 1
 LEVELS = 5
-LOSSY, LOSSLESS = 0, 1
+LOSSY, LOSSLESS, REPEATS = 0, 1, 2
 MOST_LAYERS = 8
 MOST_BANDS = 64
 FRACTION = 8  # bits behind the point of what the quantizer sees
 # Bits behind the point, what is added before rounding down, price of a bit in 2**-12 squared steps.
-EFFORTS = ((FRACTION, 100, 0), (FRACTION, 128, 400))
+EFFORTS = ((FRACTION, 100, 0), (FRACTION, 128, 400), (FRACTION, 128, 400))
 
 
 @dataclass(frozen=True)
@@ -65,13 +76,15 @@ class Wavelet(Codec):
 
     step: float = 16.0  # of 8-bit samples, 257 times that of 16-bit ones; no meaning when lossless
     lossless: bool = False
-    effort: int = 1  # 0: plain dead zone; 1: every coefficient is weighed against its bits
+    # 0: plain dead zone, no choices. 1: coefficients are weighed against their bits, or what suits a lossless picture
+    # is looked for. 2: the same, and slower where much repeats.
+    effort: int = 1
     layers: int = 1  # of quality: all resolutions at 2**(layers - 1) times the step, then a bit more of each, and so on
 
     def __post_init__(self) -> None:
         check_range(self.name, "step", self.step, 0.25, 512)
         check_choice(self.name, "lossless", self.lossless, (True, False))
-        check_range(self.name, "effort", self.effort, 0, 1, integer=True)
+        check_range(self.name, "effort", self.effort, 0, 2, integer=True)
         check_range(self.name, "layers", self.layers, 1, MOST_LAYERS, integer=True)
 
     def encode(self, x: np.ndarray) -> bytes:
@@ -109,15 +122,24 @@ class Wavelet(Codec):
         return bytes([VERSION, LOSSY, LEVELS, self.layers]) + step.to_bytes(4, "little"), chunks
 
     def _lossless(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
+        values = values_of(x)
+        parameters, chunks = self._smooth(x if values is None else to_ranks(x, values))
+        parameters += write_values(values)
+        if self.effort and self.layers == 1 and repeats(x):
+            with stage("repeats"):
+                squeezed = squeeze(x, self.effort)
+            if len(squeezed) < sum(map(len, chunks)) + len(parameters):
+                return bytes([VERSION, REPEATS, 0, 1]), [squeezed]
+        return parameters, chunks
+
+    def _smooth(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         with stage("transform"):
             planes = colour_forward(x, exact=True)
             levels, y = LEVELS, Wavelet53(LEVELS).forward(planes).astype(np.int32)
             low = low_band(y, LEVELS)
             low[...] = Med().forward(low)
-            if self.effort and self.layers == 1:
-                residuals = Med().forward(planes)
-                if guess_bits(residuals) < guess_bits(y):
-                    levels, y = 0, residuals
+            if self.effort and self.layers == 1 and predicts_better(planes, y):
+                levels, y = 0, Med().forward(planes).astype(np.int32, copy=False)
         with stage("entropy"):
             order = blocks(y.shape, levels, colours(x.shape))
             if self.layers > 1:
@@ -164,36 +186,51 @@ def decode_part(data: bytes, drop: int = 0, region: Region | None = None, limits
         UsageError: the region is not inside the picture.
     """
     file = read(data, limits)
-    mode, levels, layers, step = _header(file)
+    head = _header(file)
     shape = (file.shape[2] if len(file.shape) == 3 else 1, *file.shape[:2])
+    levels = LEVELS if head.mode == REPEATS else head.levels
     drop = min(drop, depth(levels, shape))
-    wavelet = (Wavelet53 if mode == LOSSLESS else Wavelet97)(levels)
+    wavelet = (Wavelet97 if head.mode == LOSSY else Wavelet53)(levels)
     view = window(wavelet, shape, *region, drop=drop) if region else None
     if view and any(side.start >= side.stop for side in view.crop):
         raise UsageError(f"region {region} holds no sample of a picture {2**drop} times smaller; make it larger")
-    z = _latents(file, mode, levels, layers, step, drop, view)
+    if head.mode == REPEATS:
+        return _repeated(file, drop, region)
+    z = _latents(file, head, drop, view)
     with stage("transform"):
-        if mode == LOSSLESS and file.dtype == "uint8":
+        if head.mode == LOSSLESS and head.samples == np.uint8:
             z = z.astype(np.int16)  # twice as fast
         planes = wavelet.inverse(view.gather(z) if view else z, drop)
         planes = planes[(..., *view.crop)] if view else planes
-        return colour_inverse(planes, file.shape, np.dtype(file.dtype), exact=mode == LOSSLESS)
+        x = colour_inverse(planes, file.shape, head.samples, exact=head.mode == LOSSLESS)
+    return x if head.values is None else from_ranks(x, head.values, np.dtype(file.dtype))
 
 
-def _latents(
-    file: File, mode: int, levels: int, layers: int, step: int, drop: int, view: Window | None
-) -> np.ndarray:  # fmt: skip
+def _repeated(file: File, drop: int, region: Region | None) -> np.ndarray:
+    """The picture of mode REPEATS: smaller ones are its samples, not their means."""
+    payloads = [chunk.data for chunk in file.chunks if chunk.tag == Tag.PAYLOAD]
+    if len(payloads) != 1:
+        raise BitstreamError(f"a picture of 1 chunk has {len(payloads)} of them")
+    with stage("entropy"):
+        x = unsqueeze(payloads[0], file.shape, np.dtype(file.dtype))
+    (top, bottom), (left, right) = region or ((0, x.shape[0]), (0, x.shape[1]))
+    every = 1 << drop
+    rows, columns = (slice(-(-low // every) * every, high, every) for low, high in ((top, bottom), (left, right)))
+    return np.ascontiguousarray(x[rows, columns])
+
+
+def _latents(file: File, head: Header, drop: int, view: Window | None) -> np.ndarray:
     """Coefficients [C, H, W], float32 or int32, of the blocks that are wanted and in the file; zeros elsewhere."""
     shape = (file.shape[2] if len(file.shape) == 3 else 1, *file.shape[:2])
-    order = blocks(shape, levels, colours(file.shape))
+    order, lossy, layers = blocks(shape, head.levels, colours(file.shape)), head.mode == LOSSY, head.layers
     wanted = _wanted(order, drop, view)
     payloads = [chunk.data for chunk in file.chunks if chunk.tag == Tag.PAYLOAD]
     places = [(0, 0), *((layer, index) for layer in range(layers) for index in range(1, len(order)))]
     if not 0 < len(payloads) <= len(places):
         raise BitstreamError(f"a picture of {len(places)} chunks has {len(payloads)} of them")
     pick("predict", math.prod(shape))  # the corner of a large picture is small, but worth the compiled twin
-    coder = Decoder(shape, learned("lossy" if mode == LOSSY else "lossless"))
-    z = np.zeros(shape, np.float32) if mode == LOSSY else np.zeros(shape, np.int32) if layers > 1 else coder.q
+    coder = Decoder(shape, learned("lossy" if lossy else "lossless"))
+    z = np.zeros(shape, np.float32) if lossy else np.zeros(shape, np.int32) if layers > 1 else coder.q
     for number, ((layer, index), payload) in enumerate(zip(places, payloads, strict=False)):
         if layer and index == 1:
             coder.next_layer(order)
@@ -202,16 +239,15 @@ def _latents(
         block, reader, shifts = order[index], Reader(payload), np.zeros((shape[0], 3), np.int8)
         missing = layers - 1 - layer if index else 0
         with stage("entropy"):
-            if mode == LOSSY and index:
+            if lossy and index:
                 shifts = np.frombuffer(reader.take(shifts.size, "shifts"), np.int8).reshape(-1, 3)
             coder.chunk(block, reader, f"chunk {number} of the picture")
         with stage("quantize"):
             if index == 0:
-                low = low_band(coder.q, levels)
+                low = low_band(coder.q, head.levels)
                 low[...] = Med().inverse(low)
-            if mode == LOSSY:
-                widths = steps(step << missing, file.shape, np.dtype(file.dtype))
-                to_floats(coder.q, z, block, shifts, widths)
+            if lossy:
+                to_floats(coder.q, z, block, shifts, steps(head.step << missing, file.shape, head.samples))
             elif layers > 1:
                 to_integers(coder.q, z, block, missing)
     return z
@@ -237,8 +273,20 @@ def _meet(box: tuple[int, ...], source: Index) -> bool:
     return box[1] < rows.stop and rows.start < box[2] and box[3] < columns.stop and columns.start < box[4]
 
 
-def _header(file: File) -> tuple[int, int, int, int]:
-    """Mode, levels, layers and step. Raises BitstreamError when they, or the picture, are none that `encode` writes."""
+@dataclass(frozen=True)
+class Header:
+    """What the PARAMETERS chunk says."""
+
+    mode: int
+    levels: int
+    layers: int
+    step: int  # lossy only
+    values: np.ndarray | None  # lossless only: samples are numbers of these
+    samples: np.dtype  # of what was transformed: ranks of few values fit uint8
+
+
+def _header(file: File) -> Header:
+    """Raises BitstreamError when the parameters, or the picture, are none that `encode` writes."""
     if file.codec != Wavelet.name:
         raise BitstreamError(f"this file was made by codec {file.codec!r}, not by {Wavelet.name!r}")
     channels = file.shape[2] if len(file.shape) == 3 else 1
@@ -246,17 +294,18 @@ def _header(file: File) -> tuple[int, int, int, int]:
         raise BitstreamError(f"no wavelet file holds a picture of shape {list(file.shape)} and dtype {file.dtype}")
     if 0 in file.shape or (len(file.shape) == 3 and channels == 1):
         raise BitstreamError(f"this wavelet file claims a picture of shape {list(file.shape)}")
-    reader = Reader(file.need(Tag.PARAMETERS))
-    version = reader.uint(1, "version of the wavelet codec", at_most=255)
-    mode = reader.uint(1, "mode", at_most=255)
-    levels = reader.uint(1, "levels", at_most=255)
-    layers = reader.uint(1, "layers", at_most=255)
-    if version != VERSION or mode not in (LOSSY, LOSSLESS) or levels > 16 or not 1 <= layers <= MOST_LAYERS:
+    reader, samples = Reader(file.need(Tag.PARAMETERS)), np.dtype(file.dtype)
+    names = ("version of the wavelet codec", "mode", "levels", "layers")
+    version, mode, levels, layers = (reader.uint(1, name, at_most=255) for name in names)
+    if version != VERSION or mode not in (LOSSY, LOSSLESS, REPEATS) or levels > 16 or not 1 <= layers <= MOST_LAYERS:
         raise BitstreamError(
             f"version {version}, mode {mode}, {levels} levels, {layers} layers: not of this version of midtread"
         )
     step = reader.uint(4, "step", at_most=2**32 - 1) if mode == LOSSY else 1
+    values = read_values(reader, int(np.iinfo(samples).max)) if mode == LOSSLESS else None
     reader.end("the parameters chunk")
     if step == 0:
         raise BitstreamError("the quantizer step is 0")
-    return mode, levels, layers, step
+    if values is not None and values.size <= 256:
+        samples = np.dtype(np.uint8)
+    return Header(mode, levels, layers, step, values, samples)

@@ -116,13 +116,13 @@ class Encoder:
         """Make ready.
 
         Args:
-            y: int32 [C, H, W]: LL as integers, the rest in 2**-fraction.
+            y: int32 [C, H, W]: LL as integers, the rest in 2**-fraction. With fraction 0, `next_layer` changes it.
             learned: of the mode.
             settings: fraction; what is added before rounding down; price of a bit in 2**-12 squared steps.
         """
-        self.y, self.q, self._memory, self._refine = y, np.zeros_like(y), _Memory(learned, len(y)), False
-        self._kernel: Any = pick("wavelet_coder", y.size)
         self._learned, (fraction, rounding, price) = learned, settings
+        self.y, self.q = y, np.zeros_like(y) if fraction else y  # nothing is chosen of integers: they are y
+        self._memory, self._refine, self._kernel = _Memory(learned, len(y)), False, pick("wavelet_coder", y.size)
         self._plain = learned.thresholds(0, 0), (0, 0)
         self._priced = learned.thresholds(fraction, price), (fraction, rounding)
 

@@ -10,6 +10,7 @@ from midtread.codecs.image.wavelet_bands import Block
 from midtread.kernels.twins import pick
 from midtread.transforms.base import Transform
 from midtread.transforms.colour import Planes, YCbCr, YCoCgR
+from midtread.transforms.predict import Med
 from midtread.transforms.wavelet import depth, reduced
 
 STEP_UNIT = 2.0**-16  # of a step in a file, in 8-bit units
@@ -103,7 +104,12 @@ def to_integers(q: np.ndarray, z: np.ndarray, block: Block, missing: int) -> Non
         z[plane, top:bottom, left:right] = np.sign(known) * middle
 
 
-def guess_bits(y: np.ndarray) -> float:
-    """About how many bits integers need: good enough to choose between two sets of them."""
-    sample = np.abs(y[:, :: max(y.shape[1] // 64, 1)]).astype(np.float32)
-    return float(np.log2(1 + sample).sum())
+def predicts_better(planes: np.ndarray, y: np.ndarray) -> bool:
+    """Whether integer planes are likely to need fewer bits after prediction than y, after the wavelet."""
+    strips = [planes[:, top : top + 8] for top in range(0, planes.shape[1], 32)]
+    return _guess_bits(Med().forward(np.concatenate(strips, axis=1))) < _guess_bits(y[:, ::8])
+
+
+def _guess_bits(y: np.ndarray) -> float:
+    """About how many bits an integer needs: good enough to choose between two sets of them."""
+    return float(np.log2(1 + np.abs(y).astype(np.float32)).mean())
