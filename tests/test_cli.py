@@ -225,6 +225,17 @@ def test_an_old_file_stays_whole_when_the_new_one_cannot_be_written(capsys, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mt", "photo.png"]
 
 
+def test_a_cut_file_shows_what_arrived_when_asked(capsys, tmp_path, photo):
+    run(capsys, "encode", photo, tmp_path / "a.mt", "--codec", "wavelet", "--set", "step=4", "layers=2")
+    data = (tmp_path / "a.mt").read_bytes()
+    (tmp_path / "cut.mt").write_bytes(data[: len(data) // 2])
+    refused(capsys, "decode", tmp_path / "cut.mt", tmp_path / "b.png", code=1, words=["cut.mt", "chunk"])
+    found, _, err = run(capsys, "decode", tmp_path / "cut.mt", tmp_path / "b.png", "--partial")
+    assert (found, err) == (0, "")
+    shapes = [media.load(path).array.shape for path in (photo, tmp_path / "b.png")]
+    assert shapes[0] == shapes[1]
+
+
 def test_a_target_in_no_folder_is_refused(capsys, tmp_path, photo):
     found, out, err = run(capsys, "encode", photo, tmp_path / "none" / "a.mt", "--codec", "png")
     assert found in (1, 2)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import midtread
+from midtread import container
 from midtread.container import Chunk, File, Reader, content, index, is_midtread, read, read_header, varint, write
 from midtread.container.file import DTYPES, MAGIC, VERSION, Tag
 from midtread.container.reader import crc32
@@ -360,3 +361,21 @@ def test_the_checksum_of_large_chunks_is_that_of_small_ones(size):
     data = np.random.default_rng(0).bytes(size)
     for start in (0, 1, 2**32 - 1):
         assert crc32(data, start) == crc32(memoryview(data), start) == zlib.crc32(data, start)
+
+
+def test_what_arrived_of_a_cut_file_is_a_whole_file():
+    file = container.File("wavelet", "uint8", (4, 4), tuple(container.Chunk(0, bytes([n] * 9)) for n in range(3)))
+    data = container.write(file)
+    assert container.arrived(data) == data
+    starts = [span.start for span in container.index(data)[1]]
+    for cut in range(len(data)):
+        whole = sum(cut >= end for end in [*starts[1:], len(data)])
+        if whole == 0:
+            with pytest.raises(TruncatedError):
+                container.arrived(data[:cut])
+            continue
+        assert container.read(container.arrived(data[:cut])).chunks == file.chunks[:whole]
+    damaged = bytearray(data)
+    damaged[starts[1] + 4] ^= 1
+    with pytest.raises(BitstreamError):
+        container.arrived(bytes(damaged))

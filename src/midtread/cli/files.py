@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from midtread import media
+from midtread import container, media
 from midtread.codecs import files
 from midtread.errors import CodecError, UsageError
 from midtread.registry import CODECS, METRICS
@@ -86,6 +86,7 @@ def decode(
     target: Path,
     /,
     *,
+    partial: Annotated[bool, Parameter(negative=())] = False,
     drop_metadata: Annotated[bool, Parameter(negative=())] = False,
     max_elements: int | None = None,
 ) -> str:
@@ -94,10 +95,12 @@ def decode(
     Args:
         source: a midtread file, or JPEG, AVIF, JPEG XL, WebP ...
         target: x.png, x.tif, x.ppm, x.npy, x.safetensors ...; see `midtread list formats`.
+        partial: of a midtread file that was cut off, take what is there: a coarser picture (codec wavelet), or an error
+            where that is not enough.
         drop_metadata: leave ICC profile, Exif and XMP behind when the target cannot hold them.
         max_elements: allow pictures with this many samples.
     """
-    picture = _load(source, max_elements)
+    picture = _load(source, max_elements, partial=partial)
     media.save(target, picture, drop_metadata=drop_metadata)
     return f"{target}  {_shape(picture.array)}  {picture.array.dtype}"
 
@@ -210,10 +213,13 @@ def _codec_for(target: Path, codec: str | None) -> tuple[str, bool]:
     return codec, False
 
 
-def _load(path: Path, max_elements: int | None) -> media.Picture:
+def _load(path: Path, max_elements: int | None, *, partial: bool = False) -> media.Picture:
     limits = _limits(max_elements)
     with _of(path):
-        return files.read(media.read_bytes(path, limits), limits=limits)
+        data = media.read_bytes(path, limits)
+        if partial and container.is_midtread(data):
+            data = container.arrived(data, limits)
+        return files.read(data, limits=limits)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from enum import IntEnum
 import numpy as np
 
 from midtread.container.reader import Reader, crc32, varint
-from midtread.errors import BitstreamError, UsageError
+from midtread.errors import BitstreamError, TruncatedError, UsageError
 from midtread.spec import Limits
 
 MAGIC = b"\x89MT"  # the high bit shows a 7-bit transfer, as in PNG
@@ -132,6 +132,29 @@ def read(data: bytes, limits: Limits = Limits()) -> File:
         chunks.append(Chunk(span.tag, bytes(memoryview(data).cast("B")[span.body : span.end])))
     reader.end(f"this {header.codec} file")
     return File(header.codec, header.dtype, header.shape, tuple(chunks))
+
+
+def arrived(data: bytes, limits: Limits = Limits()) -> bytes:
+    """A whole file of the chunks that a cut one still has; for codecs whose first chunks are worth something alone.
+
+    Raises:
+        BitstreamError, TruncatedError, LimitError: as `read`, but for the cut, when a chunk is there before it.
+    """
+    reader = Reader(data)
+    header = _read_header(reader, limits)
+    chunks: list[Chunk] = []
+    for number in range(header.chunks):
+        what = f"chunk {number} of {header.chunks}"
+        try:
+            span = _read_span(reader, what)
+            reader.checksum(span.start, what)
+        except TruncatedError:
+            if not chunks:
+                raise
+            break
+        _check_known(span.tag, what)
+        chunks.append(Chunk(span.tag, bytes(memoryview(data).cast("B")[span.body : span.end])))
+    return write(File(header.codec, header.dtype, header.shape, tuple(chunks)))
 
 
 def index(data: bytes | memoryview, limits: Limits = Limits()) -> tuple[Header, tuple[Span, ...]]:
