@@ -1,0 +1,237 @@
+"""One box of a field as bytes: quantized and predicted, or bit-exact, with its exceptions beside it.
+
+    u8 kind │ exceptions │ f64 step │ body                            (docs/formats/field.md)
+
+Whatever the decoder will say is compared with the value in float64 while encoding; a value that it misses by more than
+the bound is an exception and stored as it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+import zstandard
+
+from midtread.codecs.tensor import field_bound, field_memory, field_residual, field_symbols, floats
+from midtread.codecs.tensor import field_interpolation as interpolation
+from midtread.codecs.tensor.field_bound import LINEAR
+from midtread.codecs.tensor.field_grid import Box, Grid, whole
+from midtread.container import Reader, varint
+from midtread.errors import BitstreamError
+from midtread.spec import stage
+
+# Kinds of boxes. PACKED, PACKED + 1, PACKED + 2: Lorenzo differences along 1, 2 or 3 axes; CODED likewise.
+EXACT, PACKED, CODED, INTERPOLATED = 0, 1, 4, 7
+_TRIED = 1 << 15  # values of a box that are tried to find its predictor
+_CONTEXTS_SAVE = 0.93  # contexts take about this part of what tiles take
+_ZSTD_LEVEL = 3
+
+
+class Plan(NamedTuple):
+    """What all boxes of an array are encoded with."""
+
+    dtype: np.dtype
+    bound: float  # 0: bit-exact
+    scale: int  # LINEAR: the bound is absolute; ORDERED: relative to each value
+    kinds: tuple[int, ...]  # to choose from, box by box
+
+
+def plan(x: np.ndarray, grid: Grid, bound: float, scale: int, mode: str) -> Plan:
+    """How the boxes of a read-only vector are to be encoded; in fast mode one kind for all, from samples."""
+    orders = range(1 + sum(n > 1 for n in grid.volume[:2]))
+    if bound <= 0:
+        return Plan(x.dtype, 0.0, scale, (EXACT,))
+    if mode == "ratio":
+        return Plan(x.dtype, bound, scale, (INTERPOLATED, *(CODED + order for order in orders)))
+    sizes = []
+    for kind in (PACKED + order for order in orders):
+        trial = Plan(x.dtype, bound, scale, (kind,))
+        numbers = sorted({0, len(grid) // 2, len(grid) - 1})
+        boxes = (encode(x, grid.place(number).middle(_TRIED), trial) for number in numbers)
+        sizes.append((sum(map(_size, boxes)), kind))
+    return Plan(x.dtype, bound, scale, (min(sizes)[1],))
+
+
+def encode(x: np.ndarray, box: Box, plan: Plan) -> list[bytes | memoryview]:
+    """Pieces of the bytes of a box of a read-only vector x; they live until the next call in this thread."""
+    field_memory.begin()
+    if plan.bound <= 0:
+        return [_exact(x, box)]
+    native = plan.scale == LINEAR and field_bound.kind_of(plan.dtype).native
+    work, place = (x, box) if native else (_frozen(field_bound.to_work(_values(x, box), plan.scale)), whole(box.shape))
+    if plan.scale == LINEAR:
+        step, slack = field_bound.step_of(work, place, plan.dtype, plan.bound), plan.bound
+    else:
+        step = field_bound.relative_step(plan.dtype, plan.bound)
+        slack = step / 2
+    if step == 0.0:
+        return [_exact(x, box)]
+    with stage("predict"):
+        kinds = _best_kinds(work, place, step, slack, plan.kinds)
+    with stage("code"):
+        coded = []
+        for kind in kinds:
+            if native:
+                found, body = _predict(work, place, step, slack, kind)
+            else:
+                found, body = _predict_masked(_values(x, box), work, place, step, slack, plan, kind)
+            coded.append([bytes([kind]), _exceptions(x, box, found), struct.pack("<d", step), *body])
+        parts = min(coded, key=_size)
+    size = _size(parts)
+    if found.size == box.size or size > 0.5 * box.size * x.itemsize:
+        exact = _exact(x, box)
+        if len(exact) < size:
+            return [exact]
+    return parts
+
+
+def _size(parts: list[bytes | memoryview]) -> int:
+    return sum(map(len, parts))
+
+
+def _best_kinds(x: np.ndarray, box: Box, step: float, bound: float, kinds: tuple[int, ...]) -> tuple[int, ...]:
+    """The kind with the fewest bits, as the middle of the box tells; for small boxes the two to be compared in full."""
+    if len(kinds) == 1:
+        return kinds
+    if x.dtype == np.float32 and not 2.0**-100 < step < 2.0**100:  # its arithmetic is that of the values
+        kinds = tuple(kind for kind in kinds if kind != INTERPOLATED)
+    part = box if box.size <= 2 * _TRIED else box.middle(_TRIED)
+    bits = []
+    for kind in kinds:
+        if kind == INTERPOLATED:
+            symbols, _ = interpolation.quantize(_values(x, part).reshape(part.sides), step)
+            bits.append((_CONTEXTS_SAVE * field_symbols.bits(symbols), kind))
+        else:
+            residuals, _ = field_residual.difference(x, part, kind - CODED + 1, step, bound)
+            bits.append((field_symbols.bits(field_residual.signed(residuals[: part.size])), kind))
+    best = min(bits)[1]
+    if box.size > 2 * _TRIED or best == INTERPOLATED or INTERPOLATED not in kinds:
+        return (best,)
+    return best, INTERPOLATED
+
+
+def _values(x: np.ndarray, box: Box) -> np.ndarray:
+    """The box as a vector, read-only."""
+    values = field_memory.empty(box.sides, x.dtype)
+    values[:] = box.view(x)
+    return _frozen(values.reshape(-1))
+
+
+def _exact(x: np.ndarray, box: Box) -> bytes:
+    with stage("lossless"):
+        return bytes([EXACT]) + floats.encode_values(_values(x, box))
+
+
+def _predict(
+    x: np.ndarray, box: Box, step: float, bound: float, kind: int
+) -> tuple[np.ndarray, list[bytes | memoryview]]:
+    """(places of exceptions, pieces of the body)."""
+    if kind == INTERPOLATED:
+        values = _values(x, box)
+        symbols, x_hat = interpolation.quantize(values.reshape(box.sides), step)
+        return field_residual.missed(values, x_hat.reshape(-1), bound), field_symbols.encode_by_context(
+            symbols, box.sides
+        )
+    order = (kind - 1) % 3 + 1
+    residuals, found = field_residual.difference(x, box, order, step, bound)
+    if kind < CODED:
+        return found, field_residual.pack(residuals)
+    return found, field_symbols.encode_by_tile(field_residual.signed(residuals[: box.size]))
+
+
+def _predict_masked(
+    values: np.ndarray, work: np.ndarray, box: Box, step: float, bound: float, plan: Plan, kind: int
+) -> tuple[np.ndarray, list[bytes | memoryview]]:
+    """The same where float64 `work` is quantized instead of the values: what misses the bound as a value is masked."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        own, allowed = values.astype(np.float64), field_bound.allowed(values, plan.bound, plan.scale)
+    decoded = np.empty(box.size, np.float64)
+    while True:
+        found, parts = _predict(work, box, step, bound, kind)
+        missed = np.isnan(work)
+        body: list[bytes | memoryview] = [bytes(part) for part in parts]
+        missed[found] = True
+        _reconstruct(kind, Reader(b"".join(body)), step, box, decoded)
+        x_hat = field_bound.from_work(decoded, plan.dtype, plan.scale, step)
+        with np.errstate(all="ignore"):
+            missed |= ~(np.abs(x_hat.astype(np.float64) - own) <= allowed)
+        if np.count_nonzero(missed) == found.size:
+            return np.flatnonzero(missed), body
+        work = _frozen(np.where(missed, np.nan, work))
+
+
+def _frozen(x: np.ndarray) -> np.ndarray:
+    """Read-only: one type for the compiler, wherever it comes from."""
+    x.flags.writeable = False
+    return x
+
+
+def _exceptions(x: np.ndarray, box: Box, found: np.ndarray) -> bytes:
+    if found.size == 0:
+        return b"\0"
+    steps = np.diff(found, prepend=0).astype("<u4")
+    raw = _values(x, box)[found].view(f"u{x.itemsize}").astype(f"<u{x.itemsize}")
+    data = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(steps.tobytes() + raw.tobytes())
+    return varint(found.size) + varint(len(data)) + data
+
+
+def _read_exceptions(reader: Reader, size: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """(places, values)."""
+    count = reader.varint("number of exceptions", at_most=size)
+    if count == 0:
+        return np.empty(0, np.int64), np.empty(0, dtype)
+    data = bytes(reader.take(reader.varint("length of the exceptions", at_most=2**40), "exceptions"))
+    length = count * (4 + dtype.itemsize)
+    try:
+        claimed = zstandard.frame_content_size(data)  # zstandard allocates what the frame claims
+        if claimed != length:
+            raise BitstreamError(f"{count} exceptions take {length} bytes, these claim {claimed}")
+        raw = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise BitstreamError(f"the exceptions are damaged: {error}") from error
+    places = np.cumsum(np.frombuffer(raw, "<u4", count), dtype=np.int64)
+    if places[-1] >= size or (np.diff(places) <= 0).any():
+        raise BitstreamError(f"the exceptions lie outside the box of {size} values or do not ascend")
+    bits = np.frombuffer(raw, f"<u{dtype.itemsize}", count, 4 * count)
+    return places, bits.astype(f"u{dtype.itemsize}").view(dtype)
+
+
+def decode(data: bytes | memoryview, box: Box, scale: int, out: np.ndarray) -> None:
+    """Fill a box of the vector `out`. Raises BitstreamError, LimitError."""
+    field_memory.begin()
+    reader = Reader(data)
+    kind = reader.uint(1, "kind of box", at_most=255)
+    if kind == EXACT:
+        values = np.empty(box.size, out.dtype)
+        floats.decode_values(reader, values)
+        box.view(out)[:] = values.reshape(box.sides)
+    elif kind <= INTERPOLATED:
+        places, raw = _read_exceptions(reader, box.size, out.dtype)
+        step = struct.unpack("<d", reader.take(8, "step"))[0]
+        if not 0 < step < float("inf"):
+            raise BitstreamError(f"the step of the quantizer is {step}; it is a positive number")
+        if scale == LINEAR and field_bound.kind_of(out.dtype).native:
+            _reconstruct(kind, reader, step, box, out)
+        else:
+            values = np.empty(box.size, np.float64)
+            _reconstruct(kind, reader, step, whole(box.shape), values)
+            box.view(out)[:] = field_bound.from_work(values, out.dtype, scale, step).reshape(box.sides)
+        if places.size:
+            box.view(out)[np.unravel_index(places, box.sides)] = raw
+    else:
+        raise BitstreamError(f"a box of kind {kind} is not known to this version of midtread")
+    reader.end("the box")
+
+
+def _reconstruct(kind: int, reader: Reader, step: float, box: Box, out: np.ndarray) -> None:
+    if kind == INTERPOLATED:
+        symbols = field_symbols.decode_by_context(reader, box.sides)
+        box.view(out)[:] = interpolation.restore(symbols, box.sides, step, out.dtype)
+    else:
+        if kind < CODED:
+            residuals = field_residual.unpack(reader, box.size)
+        else:
+            residuals = field_residual.zigzag(field_symbols.decode_by_tile(reader, box.size))
+        field_residual.integrate(residuals, box, (kind - 1) % 3 + 1, step, out)

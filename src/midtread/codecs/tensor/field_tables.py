@@ -1,0 +1,107 @@
+"""The frequency tables of the field codec: the same 64 for every file, so none is counted, sent or built from data.
+
+Two for each of 32 scales s in geometric steps: P(k) as a two-sided geometric law, exp(-|k| / s), and a mixture of two
+of them with heavier tails, 3/4 of scale s / 1.6 and 1/4 of scale 2.2 s. Integers from exact arithmetic (`exact_math`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from midtread.entropy import exact_math
+from midtread.entropy.tables import Tables, normalise
+
+SCALES = 32
+COUNT = 2 * SCALES  # table 2 i is the geometric one of scale i, 2 i + 1 the mixture
+WIDEST = COUNT - 2
+_LOWEST, _HIGHEST = 0.08, 96.0
+_PRECISION = 16  # bits
+_LEAST_REACH = 8  # symbols of magnitudes below are in every table
+_COUNTED = 128  # magnitudes that a histogram tells apart
+
+
+class Costs(NamedTuple):
+    """What an encoder needs to choose a table."""
+
+    bits: np.ndarray  # float32 [COUNT, magnitudes], of one symbol
+    tile_limits: np.ndarray  # float64 [SCALES - 1]: sums of 64 magnitudes from which the next scale is cheaper
+    tile_zero: np.ndarray  # float64 [SCALES]: bits of 64 zeros
+    tile_more: np.ndarray  # float64 [SCALES]: bits that each 1 of magnitude adds
+
+
+def _masses(scale: float) -> np.ndarray:
+    """P(k) for k = 0, 1, 2 ..."""
+    k = np.arange(int(scale * 16) + 4, dtype=np.float64)
+    powers = exact_math.exp(-k / scale)
+    ratio = powers[1]
+    return powers * ((1.0 - ratio) / (1.0 + ratio))
+
+
+@lru_cache(maxsize=1)
+def tables() -> Tables:
+    """All of them."""
+    rows = []
+    for scale in _scales():
+        narrow, wide = _masses(scale / 1.6), _masses(scale * 2.2)
+        mixture = 0.25 * wide
+        mixture[: narrow.size] += 0.75 * narrow
+        rows += [_row(_masses(scale)), _row(mixture)]
+    lows = [-(row.size // 2 - 1) for row in rows]
+    return Tables.build(_PRECISION, lows, [row.size - 1 for row in rows], np.concatenate(rows))
+
+
+def _scales() -> list[float]:
+    low, high = exact_math.log(np.array([_LOWEST, _HIGHEST]))
+    steps = np.arange(SCALES, dtype=np.float64) / (SCALES - 1)
+    return exact_math.exp(low + (high - low) * steps).tolist()
+
+
+def _row(half: np.ndarray) -> np.ndarray:
+    """Frequencies of -r ... r and of the escape."""
+    one = 1 << 40
+    weights = np.rint(np.concatenate([half, np.zeros(_LEAST_REACH)]) * one).astype(np.int64)
+    reach = max(_LEAST_REACH, int(np.count_nonzero(weights << _PRECISION >= one // 2)))
+    escape = max(1, one - int(weights[0] + 2 * weights[1:reach].sum()))
+    weights = np.maximum(weights[:reach], 1)  # no table lacks a small symbol
+    return normalise(np.concatenate([weights[:0:-1], weights, [escape]]), _PRECISION)
+
+
+@lru_cache(maxsize=1)
+def costs() -> Costs:
+    """Bits of symbols under each table; escapes are counted roughly."""
+    bits = np.empty((COUNT, _COUNTED), np.float32)
+    for t in range(COUNT):
+        low, frequencies = tables().row(t)
+        half = frequencies[-low:-1].astype(np.float64)
+        escape = _PRECISION - np.log2(float(frequencies[-1]))
+        known = np.full(_COUNTED, escape + 12.0)
+        known[: min(_COUNTED, half.size)] = _PRECISION - np.log2(np.maximum(half[:_COUNTED], 0.5))
+        bits[t] = known
+    ratios = np.exp(-1.0 / np.array(_scales()))
+    zero, more = -64.0 * np.log2((1 - ratios) / (1 + ratios)), -np.log2(ratios)
+    return Costs(bits, np.diff(zero) / -np.diff(more), zero, more)
+
+
+def choose(histogram: np.ndarray) -> tuple[np.ndarray, float]:
+    """(uint8 [contexts]: the cheapest table for each row of a histogram of magnitudes, bits of all rows together)."""
+    rows = np.flatnonzero(histogram.any(axis=1))
+    columns = int(np.flatnonzero(histogram.any(axis=0))[-1]) + 1 if rows.size else 0
+    # Not a matrix product: a BLAS would start threads for these few numbers.
+    bits = np.einsum("ck,tk->ct", histogram[rows, :columns].astype(np.float32), costs().bits[:, :columns])
+    chosen = np.zeros(histogram.shape[0], np.uint8)
+    chosen[rows] = np.argmin(bits, axis=1)
+    return chosen, float(bits.min(axis=1).sum())
+
+
+def tile_bits(sums: np.ndarray) -> np.ndarray:
+    """Bits (float [tiles]) of 64 symbols whose magnitudes have these sums, and of what says so."""
+    which = np.searchsorted(costs().tile_limits, sums, side="right")
+    return np.where(sums == 0, 1.0, costs().tile_zero[which] + sums * costs().tile_more[which] + 2.5)
+
+
+def new_histogram(contexts: int) -> np.ndarray:
+    """uint32 [contexts, magnitudes], zeros."""
+    return np.zeros((contexts, _COUNTED), np.uint32)
