@@ -360,7 +360,7 @@ def test_every_built_in_plan_is_sound():
     for name in plan.built_in():
         assert plan.load(name).series
     grid = plan.load(str(Path(__file__).parents[1] / "benchmarks" / "grid.toml"))
-    assert len(grid.series) == 46
+    assert len(grid.series) == 47
     assert {tuple(one.axes) for one in grid.grids} == {("transform", "quantizer", "model", "coder")}
 
 

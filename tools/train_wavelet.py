@@ -43,7 +43,7 @@ def pictures(folder: Path, count: int):
 def lossy(x: np.ndarray, learned: Learned | None):
     """(integers, blocks) at every step."""
     for step in STEPS:
-        z = Wavelet97(5).forward(wavelet_planes.colour_forward(x, exact=False))
+        z = Wavelet97(5).forward(wavelet_planes.colour_forward(x, wavelet_planes.YCBCR))
         widths = wavelet_planes.steps(round(step / wavelet_planes.STEP_UNIT), x.shape, x.dtype)
         y = wavelet_planes.to_fixed(z, widths, FRACTION)
         low = wavelet_planes.low_band(y, 5)
@@ -62,7 +62,7 @@ def lossy(x: np.ndarray, learned: Learned | None):
 
 def lossless(x: np.ndarray, learned: Learned | None):
     """(integers, blocks) of the wavelet and of prediction alone."""
-    planes = wavelet_planes.colour_forward(x, exact=True)
+    planes = wavelet_planes.colour_forward(x, wavelet_planes.YCOCG_R)
     q = Wavelet53(5).forward(planes).astype(np.int32)
     low = wavelet_planes.low_band(q, 5)
     low[...] = Med().forward(low)

@@ -2,7 +2,7 @@
 
     lossy      pixels ─► YCbCr ─► 9/7 wavelet ─► rate-distortion quantizer ┐
                                                                            ├─► contexts ─► tables ─► rANS ─► chunks
-    lossless   pixels ─► YCoCg-R ─► 5/3 wavelet, or prediction ────────────┘
+    lossless   pixels ─► YCoCg-R or RCT ─► 5/3 wavelet, or prediction ─────┘
     lossless, when much repeats                                       pixels ─► zstd ─► a chunk
 
 One step serves every band of every plane: each is scaled so that a unit in it adds the same squared error to the
@@ -29,10 +29,14 @@ from midtread.codecs.image.wavelet_exact import (
     write_values,
 )
 from midtread.codecs.image.wavelet_planes import (
+    RCT,
     STEP_UNIT,
+    YCBCR,
+    YCOCG_R,
     colour_forward,
     colour_inverse,
     colours,
+    guess_colour,
     low_band,
     predicts_better,
     shifts_of,
@@ -103,7 +107,7 @@ class Wavelet(Codec):
     def _lossy(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         step = round(self.step / STEP_UNIT)
         with stage("transform"):
-            z = Wavelet97(LEVELS).forward(colour_forward(x, exact=False))
+            z = Wavelet97(LEVELS).forward(colour_forward(x, YCBCR))
         with stage("quantize"):
             y = to_fixed(z, steps(step, x.shape, x.dtype), FRACTION)
             low = low_band(y, LEVELS)
@@ -134,7 +138,8 @@ class Wavelet(Codec):
 
     def _smooth(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         with stage("transform"):
-            planes = colour_forward(x, exact=True)
+            colour = guess_colour(x) if self.effort else YCOCG_R
+            planes = colour_forward(x, colour)
             levels, y = LEVELS, Wavelet53(LEVELS).forward(planes).astype(np.int32)
             low = low_band(y, LEVELS)
             low[...] = Med().forward(low)
@@ -147,7 +152,7 @@ class Wavelet(Codec):
             else:
                 coder = Encoder(y, learned("lossless"), (0, 0, 0))
                 chunks = [coder.chunk(block) for block in order]
-        return bytes([VERSION, LOSSLESS, levels, self.layers]), chunks
+        return bytes([VERSION, LOSSLESS, levels, self.layers, colour]), chunks
 
     def _layered(self, q: np.ndarray, y: np.ndarray | None, order: tuple[Block, ...]) -> list[bytes]:
         """Chunks of integers q, layer by layer; y: what they were made of, in 2**-FRACTION, when lossy."""
@@ -202,7 +207,7 @@ def decode_part(data: bytes, drop: int = 0, region: Region | None = None, limits
             z = z.astype(np.int16)  # twice as fast
         planes = wavelet.inverse(view.gather(z) if view else z, drop)
         planes = planes[(..., *view.crop)] if view else planes
-        x = colour_inverse(planes, file.shape, head.samples, exact=head.mode == LOSSLESS)
+        x = colour_inverse(planes, file.shape, head.samples, head.colour)
     return x if head.values is None else from_ranks(x, head.values, np.dtype(file.dtype))
 
 
@@ -281,6 +286,7 @@ class Header:
     levels: int
     layers: int
     step: int  # lossy only
+    colour: int
     values: np.ndarray | None  # lossless only: samples are numbers of these
     samples: np.dtype  # of what was transformed: ranks of few values fit uint8
 
@@ -302,10 +308,13 @@ def _header(file: File) -> Header:
             f"version {version}, mode {mode}, {levels} levels, {layers} layers: not of this version of midtread"
         )
     step = reader.uint(4, "step", at_most=2**32 - 1) if mode == LOSSY else 1
+    colour = reader.uint(1, "colour transform", at_most=255) if mode == LOSSLESS else YCBCR
+    if mode == LOSSLESS and colour not in (YCOCG_R, RCT):
+        raise BitstreamError(f"colour transform {colour}: not of this version of midtread")
     values = read_values(reader, int(np.iinfo(samples).max)) if mode == LOSSLESS else None
     reader.end("the parameters chunk")
     if step == 0:
         raise BitstreamError("the quantizer step is 0")
     if values is not None and values.size <= 256:
         samples = np.dtype(np.uint8)
-    return Header(mode, levels, layers, step, values, samples)
+    return Header(mode, levels, layers, step, colour, values, samples)

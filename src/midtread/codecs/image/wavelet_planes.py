@@ -9,11 +9,12 @@ import numpy as np
 from midtread.codecs.image.wavelet_bands import Block
 from midtread.kernels.twins import pick
 from midtread.transforms.base import Transform
-from midtread.transforms.colour import Planes, YCbCr, YCoCgR
+from midtread.transforms.colour import Planes, Rct, YCbCr, YCoCgR
 from midtread.transforms.predict import Med
 from midtread.transforms.wavelet import depth, reduced
 
 STEP_UNIT = 2.0**-16  # of a step in a file, in 8-bit units
+YCBCR, YCOCG_R, RCT = 0, 1, 2  # colour transforms, of red, green and blue only
 _SHIFT_UNIT = 2.0**-8  # of the shift of a reconstruction, in steps
 
 
@@ -27,29 +28,27 @@ def _is_rgb(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[2] in (3, 4)
 
 
-def _colour(shape: tuple[int, ...], exact: bool) -> Transform:
-    if not _is_rgb(shape):
-        return Planes()
-    return YCoCgR() if exact else YCbCr()
+def _colour(shape: tuple[int, ...], colour: int) -> Transform:
+    return (YCbCr(), YCoCgR(), Rct())[colour] if _is_rgb(shape) else Planes()
 
 
-def colour_forward(x: np.ndarray, *, exact: bool) -> np.ndarray:
-    """Pixels [H, W] or [H, W, C] to planes [C, H, W], for the reversible or the float wavelet."""
-    planes = _colour(x.shape, exact).forward(x)
-    if exact and planes.dtype not in (np.int16, np.int32):
-        planes = planes.astype(np.int16 if x.dtype == np.uint8 else np.int32)
-    elif not exact:
+def colour_forward(x: np.ndarray, colour: int) -> np.ndarray:
+    """Pixels [H, W] or [H, W, C] to planes [C, H, W], float32 for YCBCR, else integers."""
+    planes = _colour(x.shape, colour).forward(x)
+    if colour == YCBCR:
         planes = planes.astype(np.float32, copy=False)
+    elif planes.dtype not in (np.int16, np.int32):
+        planes = planes.astype(np.int16 if x.dtype == np.uint8 else np.int32)
     return planes.reshape(-1, *planes.shape[-2:])
 
 
-def colour_inverse(planes: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, *, exact: bool) -> np.ndarray:
+def colour_inverse(planes: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, colour: int) -> np.ndarray:
     """Undo `colour_forward`: pixels of `dtype`, clipped, of the planes' size and the rank and channels of `shape`."""
     if _is_rgb(shape):
-        transform: Any = _colour(shape, exact)
+        transform: Any = _colour(shape, colour)
         return np.ascontiguousarray(transform.inverse(planes, dtype))
     info = np.iinfo(dtype)
-    x = np.clip(planes if exact else np.rint(planes), info.min, info.max).astype(dtype)
+    x = np.clip(np.rint(planes) if colour == YCBCR else planes, info.min, info.max).astype(dtype)
     return np.ascontiguousarray(x[0] if len(shape) == 2 else np.moveaxis(x, 0, -1))
 
 
@@ -58,7 +57,7 @@ def steps(step: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     width = step * STEP_UNIT * (257 if dtype == np.uint16 else 1)
     if len(shape) == 2:
         return np.array([width], np.float32)
-    norms = [band.norm for band in _colour(shape, exact=False).bands(shape)]
+    norms = [band.norm for band in _colour(shape, YCBCR).bands(shape)]
     return (width / np.array(norms)).astype(np.float32)
 
 
@@ -104,10 +103,24 @@ def to_integers(q: np.ndarray, z: np.ndarray, block: Block, missing: int) -> Non
         z[plane, top:bottom, left:right] = np.sign(known) * middle
 
 
+def guess_colour(x: np.ndarray) -> int:
+    """The reversible colour transform that is likely to need fewer bits."""
+    if not _is_rgb(x.shape):
+        return YCOCG_R
+    part = x[_in_strips(x.shape[0])]
+    bits = [_guess_bits(Med().forward(colour_forward(part, colour))) for colour in (YCOCG_R, RCT)]
+    return YCOCG_R if bits[0] <= bits[1] else RCT
+
+
 def predicts_better(planes: np.ndarray, y: np.ndarray) -> bool:
     """Whether integer planes are likely to need fewer bits after prediction than y, after the wavelet."""
-    strips = [planes[:, top : top + 8] for top in range(0, planes.shape[1], 32)]
-    return _guess_bits(Med().forward(np.concatenate(strips, axis=1))) < _guess_bits(y[:, ::8])
+    return _guess_bits(Med().forward(planes[:, _in_strips(planes.shape[1])])) < _guess_bits(y[:, ::8])
+
+
+def _in_strips(height: int) -> np.ndarray:
+    """Eight rows of every 64."""
+    rows = np.arange(height)
+    return rows[rows % 64 < 8]
 
 
 def _guess_bits(y: np.ndarray) -> float:
