@@ -80,8 +80,8 @@ class Wavelet(Codec):
 
     step: float = 16.0  # of 8-bit samples, 257 times that of 16-bit ones; no meaning when lossless
     lossless: bool = False
-    # 0: plain dead zone, no choices. 1: coefficients are weighed against their bits, or what suits a lossless picture
-    # is looked for. 2: the same, and slower where much repeats.
+    # 0: plain dead zone, no choices. 1: coefficients are weighed against their bits, what suits a lossless picture is
+    # guessed. 2: of a lossless one, everything is tried.
     effort: int = 1
     layers: int = 1  # of quality: all resolutions at 2**(layers - 1) times the step, then a bit more of each, and so on
 
@@ -137,22 +137,30 @@ class Wavelet(Codec):
         return parameters, chunks
 
     def _smooth(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
-        with stage("transform"):
-            colour = guess_colour(x) if self.effort else YCOCG_R
-            planes = colour_forward(x, colour)
-            levels, y = LEVELS, Wavelet53(LEVELS).forward(planes).astype(np.int32)
-            low = low_band(y, LEVELS)
-            low[...] = Med().forward(low)
-            if self.effort and self.layers == 1 and predicts_better(planes, y):
-                levels, y = 0, Med().forward(planes).astype(np.int32, copy=False)
+        """The lossless picture by wavelet or prediction: the smallest of all, or as it is guessed."""
+        guess = self.effort == 1
+        made = []
+        for colour in (guess_colour(x),) if guess else (YCOCG_R, RCT)[: 1 + (self.effort > 1)]:
+            with stage("transform"):
+                planes = colour_forward(x, colour)
+                y = Wavelet53(LEVELS).forward(planes).astype(np.int32)
+                low = low_band(y, LEVELS)
+                low[...] = Med().forward(low)
+                predict = self.layers == 1 and self.effort > 0 and (not guess or predicts_better(planes, y))
+            if not (guess and predict):
+                made.append((bytes([VERSION, LOSSLESS, LEVELS, self.layers, colour]), self._exact(y, LEVELS)))
+            if predict:
+                y = Med().forward(planes).astype(np.int32, copy=False)
+                made.append((bytes([VERSION, LOSSLESS, 0, 1, colour]), self._exact(y, 0)))
+        return min(made, key=lambda one: sum(map(len, one[1])))
+
+    def _exact(self, y: np.ndarray, levels: int) -> list[bytes]:
         with stage("entropy"):
-            order = blocks(y.shape, levels, colours(x.shape))
+            order = blocks(y.shape, levels, colours((*y.shape[1:], len(y)) if len(y) > 1 else y.shape[1:]))
             if self.layers > 1:
-                chunks = self._layered(y, None, order)
-            else:
-                coder = Encoder(y, learned("lossless"), (0, 0, 0))
-                chunks = [coder.chunk(block) for block in order]
-        return bytes([VERSION, LOSSLESS, levels, self.layers, colour]), chunks
+                return self._layered(y, None, order)
+            coder = Encoder(y, learned("lossless"), (0, 0, 0))
+            return [coder.chunk(block) for block in order]
 
     def _layered(self, q: np.ndarray, y: np.ndarray | None, order: tuple[Block, ...]) -> list[bytes]:
         """Chunks of integers q, layer by layer; y: what they were made of, in 2**-FRACTION, when lossy."""

@@ -15,6 +15,7 @@ from midtread.transforms.wavelet import depth, reduced
 
 STEP_UNIT = 2.0**-16  # of a step in a file, in 8-bit units
 YCBCR, YCOCG_R, RCT = 0, 1, 2  # colour transforms, of red, green and blue only
+_SURE = 0.955  # of a guess: of colours, contexts do more for the wavelet and for YCoCg-R; others must promise more
 _SHIFT_UNIT = 2.0**-8  # of the shift of a reconstruction, in steps
 
 
@@ -104,23 +105,24 @@ def to_integers(q: np.ndarray, z: np.ndarray, block: Block, missing: int) -> Non
 
 
 def guess_colour(x: np.ndarray) -> int:
-    """The reversible colour transform that is likely to need fewer bits."""
+    """The reversible colour transform that is likely to need fewer bits: RCT has to promise much."""
     if not _is_rgb(x.shape):
         return YCOCG_R
-    part = x[_in_strips(x.shape[0])]
+    part = x[_in_strips(x.shape[0], 64)]
     bits = [_guess_bits(Med().forward(colour_forward(part, colour))) for colour in (YCOCG_R, RCT)]
-    return YCOCG_R if bits[0] <= bits[1] else RCT
+    return RCT if bits[1] < _SURE * bits[0] else YCOCG_R
 
 
 def predicts_better(planes: np.ndarray, y: np.ndarray) -> bool:
     """Whether integer planes are likely to need fewer bits after prediction than y, after the wavelet."""
-    return _guess_bits(Med().forward(planes[:, _in_strips(planes.shape[1])])) < _guess_bits(y[:, ::8])
+    sure = _SURE if len(planes) > 2 else 1
+    return _guess_bits(Med().forward(planes[:, _in_strips(planes.shape[1], 32)])) < sure * _guess_bits(y[:, ::8])
 
 
-def _in_strips(height: int) -> np.ndarray:
-    """Eight rows of every 64."""
+def _in_strips(height: int, every: int) -> np.ndarray:
+    """Eight rows of so many."""
     rows = np.arange(height)
-    return rows[rows % 64 < 8]
+    return rows[rows % every < 8]
 
 
 def _guess_bits(y: np.ndarray) -> float:
