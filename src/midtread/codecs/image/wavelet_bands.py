@@ -17,6 +17,7 @@ import numpy as np
 from midtread.codecs.image.wavelet_tables import Learned
 from midtread.container import Reader, varint
 from midtread.entropy import rans_stream
+from midtread.entropy.loading import expecting
 from midtread.errors import BitstreamError
 from midtread.kernels.twins import pick
 from midtread.kernels.wavelet_coder_slow import SEGMENT
@@ -139,7 +140,8 @@ class Encoder:
         bits = raw[: done + 1].astype("<u4").tobytes()[: 4 * done + (held + 7) // 8]
         tables = self._learned.tables
         note(ideal_bytes=lambda: tables.bits(symbols[:count], indices[:count]) / 8 + len(bits))
-        coded = rans_stream.encode_chunk([(symbols[:count], indices[:count], tables.packed)])
+        with expecting(self.y.size):
+            coded = rans_stream.encode_chunk([(symbols[:count], indices[:count], tables.packed)])
         return varint(len(coded)) + coded + bits
 
     def learnt_of(self, block: Block) -> np.ndarray:
