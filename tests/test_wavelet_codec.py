@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import zstandard
 
 from midtread import container
 from midtread.codecs.image import wavelet, wavelet_bands, wavelet_planes
@@ -302,6 +303,22 @@ def test_few_values_and_what_repeats_are_found_and_come_back(dtype, effort):
     assert packed < 6.5 / 8 * noise.size + 300, "40 values need 5.3 bits each"
     if effort:
         assert len(Wavelet(lossless=True, effort=effort).encode(screen)) < 1600
+
+
+def test_a_cut_file_of_few_values_stays_among_them():
+    values = np.array([3, 900, 40000, 65000], np.uint16)
+    x = values[np.random.default_rng(8).integers(0, 4, (40, 50, 3))]
+    file = container.read(Wavelet(lossless=True, layers=4, effort=0).encode(x))
+    for count in (2, 4, 7, 12):
+        part = container.write(container.File(file.codec, file.dtype, file.shape, file.chunks[:count]))
+        assert np.isin(Wavelet().decode(part), values).all()
+
+
+def test_a_zstd_frame_that_claims_more_is_refused_before_it_is_unpacked():
+    data = Wavelet(lossless=True).encode(np.kron(np.arange(96).reshape(8, 12), np.ones((16, 16))).astype(np.uint8))
+    bomb = zstandard.ZstdCompressor().compress(bytes(10**7))
+    with pytest.raises(BitstreamError, match="does not have its 24576 bytes"):
+        Wavelet().decode(hostile(data, 1, lambda _: bomb))
 
 
 def test_a_picture_that_repeats_has_regions_and_smaller_sizes():

@@ -267,18 +267,16 @@ def _latents(file: File, head: Header, drop: int, view: Window | None) -> np.nda
 
 
 def _wanted(order: tuple[Block, ...], drop: int, view: Window | None) -> set[int]:
-    """Which blocks the picture without its `drop` finest resolutions, or the window of it, is made of."""
-    wanted, parents = {0}, set()
-    for index in range(len(order) - 1, 0, -1):  # the finest first: a block is wanted for what is wanted of its children
-        block = order[index]
-        if block.level > drop and (
-            view is None
-            or (block.level, block.index) in parents
-            or any(_meet(part.box, source) for part in block.parts for _, source in view.pieces)
-        ):
-            wanted.add(index)
-            parents.add(block.parent)
-    return wanted
+    """Which blocks the picture without its `drop` finest resolutions, or the window of it, is made of.
+
+    Parents of a block that a window meets are met as well: a window is as large at every level.
+    """
+    return {0} | {
+        index
+        for index, block in enumerate(order)
+        if block.level > drop
+        and (view is None or any(_meet(part.box, source) for part in block.parts for _, source in view.pieces))
+    }
 
 
 def _meet(box: tuple[int, ...], source: Index) -> bool:
