@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import zstandard
 
+import midtread
 from midtread import container
 from midtread.codecs.image import wavelet, wavelet_bands, wavelet_planes
 from midtread.codecs.image.wavelet import Wavelet, decode_part
 from midtread.codecs.image.wavelet_tables import learned
 from midtread.errors import BitstreamError, CodecError, LimitError, UsageError
 from midtread.kernels import wavelet_coder_slow as definition
-from midtread.spec import Limits, collect_notes
+from midtread.spec import Limits, collect_notes, open_codec
 from pictures import photo_like
 
 SHAPES = [(1, 1), (1, 7), (9, 1), (17, 13), (33, 40, 2), (24, 41, 3), (19, 70, 4), (16, 18, 6)]
@@ -331,6 +332,14 @@ def test_a_picture_that_repeats_has_regions_and_smaller_sizes():
     for change in (lambda c: c[:-1], lambda c: b"", lambda c: c + b"x", lambda c: bytes([c[0] ^ 1]) + c[1:]):
         with pytest.raises(BitstreamError):
             Wavelet().decode(hostile(data, 1, change))
+
+
+@pytest.mark.parametrize("name", ["wavelet", "pipeline"])
+def test_limits_of_the_front_door_reach_the_codec(name):
+    data = midtread.wrap(photo_like((9, 8)), name)
+    with pytest.raises(LimitError):
+        open_codec(name).decode_within(data, Limits(max_elements=10))
+    assert open_codec(name).decode_within(data, Limits(max_elements=100)).shape == (9, 8)
 
 
 def test_other_codecs_shapes_and_huge_sizes_are_refused():

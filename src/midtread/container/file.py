@@ -123,15 +123,9 @@ def read(data: bytes, limits: Limits = Limits()) -> File:
     """Parse and verify a whole file. Raises BitstreamError (damage), TruncatedError, LimitError."""
     reader = Reader(data)
     header = _read_header(reader, limits)
-    chunks = []
-    for number in range(header.chunks):
-        what = f"chunk {number} of {header.chunks}"
-        span = _read_span(reader, what)
-        reader.checksum(span.start, what)
-        _check_known(span.tag, what)
-        chunks.append(Chunk(span.tag, bytes(memoryview(data).cast("B")[span.body : span.end])))
+    chunks = tuple(_read_chunk(reader, data, number, header) for number in range(header.chunks))
     reader.end(f"this {header.codec} file")
-    return File(header.codec, header.dtype, header.shape, tuple(chunks))
+    return File(header.codec, header.dtype, header.shape, chunks)
 
 
 def arrived(data: bytes, limits: Limits = Limits()) -> bytes:
@@ -144,16 +138,12 @@ def arrived(data: bytes, limits: Limits = Limits()) -> bytes:
     header = _read_header(reader, limits)
     chunks: list[Chunk] = []
     for number in range(header.chunks):
-        what = f"chunk {number} of {header.chunks}"
         try:
-            span = _read_span(reader, what)
-            reader.checksum(span.start, what)
+            chunks.append(_read_chunk(reader, data, number, header))
         except TruncatedError:
             if not chunks:
                 raise
             break
-        _check_known(span.tag, what)
-        chunks.append(Chunk(span.tag, bytes(memoryview(data).cast("B")[span.body : span.end])))
     return write(File(header.codec, header.dtype, header.shape, tuple(chunks)))
 
 
@@ -181,6 +171,14 @@ def content(data: bytes | memoryview, span: Span, what: str) -> memoryview:
     reader.offset = span.end
     reader.checksum(span.start, what)
     return memoryview(data).cast("B")[span.body : span.end]
+
+
+def _read_chunk(reader: Reader, data: bytes, number: int, header: Header) -> Chunk:
+    what = f"chunk {number} of {header.chunks}"
+    span = _read_span(reader, what)
+    reader.checksum(span.start, what)
+    _check_known(span.tag, what)
+    return Chunk(span.tag, bytes(memoryview(data).cast("B")[span.body : span.end]))
 
 
 def _read_span(reader: Reader, what: str) -> Span:

@@ -38,6 +38,7 @@ from midtread.codecs.image.wavelet_planes import (
     colours,
     guess_colour,
     low_band,
+    planes_of,
     predicts_better,
     shifts_of,
     steps,
@@ -104,6 +105,10 @@ class Wavelet(Codec):
         """What `encode` wrote -> the picture. Raises BitstreamError or LimitError."""
         return decode_part(data)
 
+    def decode_within(self, data: bytes, limits: Limits) -> np.ndarray:
+        """`decode` under the caller's limits."""
+        return decode_part(data, limits=limits)
+
     def _lossy(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         step = round(self.step / STEP_UNIT)
         with stage("transform"):
@@ -138,8 +143,7 @@ class Wavelet(Codec):
 
     def _smooth(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         """The lossless picture by wavelet or prediction: the smallest of all, or as it is guessed."""
-        guess = self.effort == 1
-        made = []
+        guess, related, made = self.effort == 1, colours(x.shape), []
         for colour in (guess_colour(x),) if guess else (YCOCG_R, RCT)[: 1 + (self.effort > 1)]:
             with stage("transform"):
                 planes = colour_forward(x, colour)
@@ -148,15 +152,15 @@ class Wavelet(Codec):
                 low[...] = Med().forward(low)
                 predict = self.layers == 1 and self.effort > 0 and (not guess or predicts_better(planes, y))
             if not (guess and predict):
-                made.append((bytes([VERSION, LOSSLESS, LEVELS, self.layers, colour]), self._exact(y, LEVELS)))
+                made.append((bytes([VERSION, LOSSLESS, LEVELS, self.layers, colour]), self._exact(y, LEVELS, related)))
             if predict:
                 y = Med().forward(planes).astype(np.int32, copy=False)
-                made.append((bytes([VERSION, LOSSLESS, 0, 1, colour]), self._exact(y, 0)))
+                made.append((bytes([VERSION, LOSSLESS, 0, 1, colour]), self._exact(y, 0, related)))
         return min(made, key=lambda one: sum(map(len, one[1])))
 
-    def _exact(self, y: np.ndarray, levels: int) -> list[bytes]:
+    def _exact(self, y: np.ndarray, levels: int, related: int) -> list[bytes]:
         with stage("entropy"):
-            order = blocks(y.shape, levels, colours((*y.shape[1:], len(y)) if len(y) > 1 else y.shape[1:]))
+            order = blocks(y.shape, levels, related)
             if self.layers > 1:
                 return self._layered(y, None, order)
             coder = Encoder(y, learned("lossless"), (0, 0, 0))
@@ -200,7 +204,7 @@ def decode_part(data: bytes, drop: int = 0, region: Region | None = None, limits
     """
     file = read(data, limits)
     head = _header(file)
-    shape = (file.shape[2] if len(file.shape) == 3 else 1, *file.shape[:2])
+    shape = planes_of(file.shape)
     levels = LEVELS if head.mode == REPEATS else head.levels
     drop = min(drop, depth(levels, shape))
     wavelet = (Wavelet97 if head.mode == LOSSY else Wavelet53)(levels)
@@ -234,7 +238,7 @@ def _repeated(file: File, drop: int, region: Region | None) -> np.ndarray:
 
 def _latents(file: File, head: Header, drop: int, view: Window | None) -> np.ndarray:
     """Coefficients [C, H, W], float32 or int32, of the blocks that are wanted and in the file; zeros elsewhere."""
-    shape = (file.shape[2] if len(file.shape) == 3 else 1, *file.shape[:2])
+    shape = planes_of(file.shape)
     order, lossy, layers = blocks(shape, head.levels, colours(file.shape)), head.mode == LOSSY, head.layers
     wanted = _wanted(order, drop, view)
     payloads = [chunk.data for chunk in file.chunks if chunk.tag == Tag.PAYLOAD]

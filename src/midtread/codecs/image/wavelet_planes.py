@@ -19,6 +19,11 @@ _SURE = 0.955  # of a guess: of colours, contexts do more for the wavelet and fo
 _SHIFT_UNIT = 2.0**-8  # of the shift of a reconstruction, in steps
 
 
+def planes_of(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Shape [C, H, W] of the planes of a picture of `shape`."""
+    return (shape[2] if len(shape) == 3 else 1, shape[0], shape[1])
+
+
 def colours(shape: tuple[int, ...]) -> int:
     """How many planes of a picture of `shape` tell of each other: red, green and blue do, alpha does not, bands do."""
     channels = shape[2] if len(shape) == 3 else 1

@@ -77,6 +77,10 @@ class Pipeline(Codec):
         """What `encode` wrote -> the picture. Raises BitstreamError or LimitError."""
         return decode_part(data)
 
+    def decode_within(self, data: bytes, limits: Limits) -> np.ndarray:
+        """`decode` under the caller's limits."""
+        return decode_part(data, limits=limits)
+
     @property
     def lossless(self) -> bool:
         """Whether no stage loses anything."""
