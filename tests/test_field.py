@@ -192,7 +192,7 @@ def test_views_and_foreign_byte_order_are_the_same_field(mode):
 
 def several_boxes(monkeypatch, most=1 << 12):
     """Small boxes, so that a small array has many."""
-    monkeypatch.setattr("midtread.codecs.tensor.field._MOST", most)
+    monkeypatch.setattr("midtread.codecs.tensor.field._MOST", dict.fromkeys(MODES, most))
 
 
 @every_mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from midtread.kernels.field_counts_slow import NEAR
 from midtread.kernels.jit import int32, int64, jit, uint8, uint32, uint64
 
 
@@ -14,17 +15,6 @@ def histogram(symbols: np.ndarray, contexts: np.ndarray, stride: int, out: np.nd
     for i in range(0, symbols.size, stride):
         s = symbols[i]
         out[uint64(contexts[i]), uint64(min(max(s, int32(-s)), most))] += uint32(1)
-
-
-@jit
-def tile_sums(symbols: np.ndarray, out: np.ndarray) -> None:
-    """Sum of magnitudes of each 64 symbols; see `field_counts_slow.tile_sums`."""
-    for tile in range(out.size):
-        part, total = symbols[64 * tile : 64 * tile + 64], int64(0)
-        for i in range(64):
-            s = int64(part[i])
-            total += max(s, -s)
-        out[tile] = total
 
 
 @jit
@@ -43,55 +33,27 @@ def zigzag(symbols: np.ndarray, residuals: np.ndarray) -> None:
 
 
 @jit
-def quiet_tiles(contexts: np.ndarray, first: int, out: np.ndarray) -> int:
-    """Which tiles have no other context than `first`; see `field_counts_slow.quiet_tiles`."""
-    quiet = 0
-    for tile in range(out.size):
-        part, differs = contexts[64 * tile : 64 * tile + 64], uint8(0)
-        for i in range(64):
-            differs |= part[i] ^ uint8(first)
-        out[tile] = uint8(differs == uint8(0))
-        quiet += int64(out[tile])
-    return quiet
-
-
-@jit
-def gather_tiles(values: np.ndarray, kept: np.ndarray, out: np.ndarray) -> int:
-    """The values of the kept tiles and those behind the last tile; see `field_counts_slow.gather_tiles`."""
-    count = 0
-    for tile in range(kept.size):
-        if kept[tile]:
-            source, target = values[64 * tile : 64 * tile + 64], out[count : count + 64]
-            for i in range(64):
-                target[i] = source[i]
-            count += 64
-    for i in range(64 * kept.size, values.size):
-        out[count] = values[i]
-        count += 1
-    return count
-
-
-@jit
-def scatter_tiles(values: np.ndarray, kept: np.ndarray, out: np.ndarray) -> None:
-    """Undo `gather_tiles`, zeros in all other tiles."""
-    count = 0
-    for tile in range(kept.size):
-        target = out[64 * tile : 64 * tile + 64]
-        if kept[tile]:
-            source = values[count : count + 64]
-            for i in range(64):
-                target[i] = source[i]
-            count += 64
-        else:
-            for i in range(64):
-                target[i] = 0
-    for i in range(64 * kept.size, out.size):
-        out[i] = values[count]
-        count += 1
-
-
-@jit
-def translate(contexts: np.ndarray, table_of: np.ndarray, out: np.ndarray) -> None:
-    """table_of[contexts]: uint8 [n]."""
-    for i in range(contexts.size):
-        out[i] = table_of[uint64(contexts[i])]
+def choose(histogram: np.ndarray, costs: np.ndarray, limits: np.ndarray, chosen: np.ndarray) -> int:
+    """The cheapest table for each context; see `field_counts_slow.choose`."""
+    total = int64(0)
+    for context in range(histogram.shape[0]):
+        row, count, weighted, used = histogram[context], int64(0), int64(0), 0
+        for m in range(row.size):
+            count += int64(row[m])
+            weighted += int64(row[m]) * m
+            used = m + 1 if row[m] else used
+        chosen[context] = uint8(0)
+        if count:
+            mean, scale = 64 * weighted // count, 0
+            while scale < limits.size and limits[scale] <= mean:
+                scale += 1
+            best = int64(-1)
+            for t in range(2 * max(scale - NEAR, 0), min(2 * (scale + NEAR + 1), costs.shape[0])):
+                bits = int64(0)
+                for m in range(used):
+                    bits += int64(row[m]) * int64(costs[t, m])
+                if best < 0 or bits < best:
+                    best = bits
+                    chosen[context] = uint8(t)
+            total += best
+    return total

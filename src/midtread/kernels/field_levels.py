@@ -1,4 +1,12 @@
-"""Interpolation between the known points of a grid, compiled; `field_levels_slow` says what it does: the definition."""
+"""Interpolation between the known points of a grid, compiled; `field_levels_slow` says what it does: the definition.
+
+A row at a time goes through all steps while it is in the fastest cache: interpolated, quantized, checked, its contexts
+taken from the magnitudes beside it. Rows are places in arrays, not slices of them: numba counts a reference to each
+slice, which takes longer than a short row. All places are uint64, for which numba does not look for negative ones.
+
+An array of a box of n values holds them in symbol order, and then, twice m long, the known points of a level and of the
+next finer one ("near"); m is the size of the second finest level.
+"""
 
 from __future__ import annotations
 
@@ -6,194 +14,316 @@ from typing import Any
 
 import numpy as np
 
-from midtread.kernels.field_levels_slow import CONTEXT_OF, FAR, LARGEST
+from midtread.kernels.field_levels_slow import CONTEXTS, CORNER, FAR, LARGEST
 from midtread.kernels.jit import inlined, int32, jit, uint8, uint16, uint64
 
-
-@inlined
-def _cubic(before: Any, left: Any, right: Any, after: Any, number: Any) -> Any:
-    return (number(9) * (left + right) - (before + after)) * number(0.0625)
+_KINDS = (1, 2, 4, 3, 5, 6, 7)
 
 
 @inlined
-def _neighbours(i: Any, known: Any) -> Any:
-    """Of the four points around i and i + 1: how many there are to the left, to the right."""
-    return min(i + 1, 2), min(known - 1 - i, 2)
-
-
-@jit
-def _from_rows(
-    before: np.ndarray, left: np.ndarray, right: np.ndarray, after: np.ndarray, there: tuple[int, int], add: bool,
-    row: np.ndarray,
-) -> None:  # fmt: skip
-    """Interpolate a row between the rows `left` and `right`, those that are `there`."""
-    number = row.dtype.type
-    if there[0] == 2 and there[1] == 2:
-        for k in range(row.size):
-            value = _cubic(before[k], left[k], right[k], after[k], number)
-            row[k] = row[k] + value if add else value
-    elif there[1] > 0:
-        for k in range(row.size):
-            value = (left[k] + right[k]) * number(0.5)
-            row[k] = row[k] + value if add else value
-    elif there[0] == 2:
-        for k in range(row.size):
-            value = left[k] * number(1.5) - before[k] * number(0.5)
-            row[k] = row[k] + value if add else value
-    else:
-        for k in range(row.size):
-            row[k] = row[k] + left[k] if add else left[k]
-
-
-@inlined
-def _at_end(near: Any, k: Any, number: Any) -> Any:
-    """Between k and k + 1 where one of the four points is missing."""
-    if k + 1 < near.size:
-        return (near[k] + near[k + 1]) * number(0.5)
-    if k > 0:
-        return near[k] * number(1.5) - near[k - 1] * number(0.5)
-    return near[k]
-
-
-@jit
-def _within_row(near: np.ndarray, add: bool, row: np.ndarray) -> None:
-    """Interpolate along a row."""
-    number, count = near.dtype.type, row.size
-    inner = max(min(count, near.size - 2) - 1, 0)
-    if inner > 0:
-        before, left, right, after, target = near[:inner], near[1:], near[2:], near[3:], row[1:]
-        for k in range(inner):
-            value = _cubic(before[k], left[k], right[k], after[k], number)
-            target[k] = target[k] + value if add else value
-    value = _at_end(near, 0, number)
-    row[0] = row[0] + value if add else value
-    for k in range(1 + inner, count):
-        value = _at_end(near, k, number)
-        row[k] = row[k] + value if add else value
-
-
-@jit
-def predict(near_z: np.ndarray, near_y: np.ndarray, near_x: np.ndarray, odd: int, out: np.ndarray) -> None:
-    """Interpolate one kind of points; see `field_levels_slow.predict`."""
-    count = (odd >> 2) + (odd >> 1 & 1) + (odd & 1)
-    weight = out.dtype.type(0.5 if count == 2 else 1 / 3)
-    last_z, last_y = near_z.shape[0] - 1, near_y.shape[1] - 1
-    for z in range(out.shape[0]):
-        for y in range(out.shape[1]):
-            row = out[z, y]
-            if odd & 4:
-                a, b = near_z[max(z - 1, 0), y], near_z[z, y]
-                c, d = near_z[min(z + 1, last_z), y], near_z[min(z + 2, last_z), y]
-                _from_rows(a, b, c, d, _neighbours(z, last_z + 1), False, row)
-            if odd & 2:
-                a, b = near_y[z, max(y - 1, 0)], near_y[z, y]
-                c, d = near_y[z, min(y + 1, last_y)], near_y[z, min(y + 2, last_y)]
-                _from_rows(a, b, c, d, _neighbours(y, last_y + 1), (odd & 4) != 0, row)
-            if odd & 1:
-                _within_row(near_x[z, y], (odd & 6) != 0, row)
-            if count > 1:
-                for k in range(row.size):
-                    row[k] = row[k] * weight
-
-
-@jit
-def contexts(mag_z: np.ndarray, mag_y: np.ndarray, mag_x: np.ndarray, odd: int, first: int, out: np.ndarray) -> None:
-    """Context of each symbol of one kind; see `field_levels_slow.contexts`."""
-    depth, height, width = out.shape
-    total = np.zeros(width, np.uint16)
-    for z in range(depth):
-        for y in range(height):
-            total[:] = uint16(0)
-            if odd & 4:
-                a, b = mag_z[z, y], mag_z[min(z + 1, mag_z.shape[0] - 1), y]
-                for k in range(width):
-                    total[k] += uint16(a[k]) + uint16(b[k])
-            if odd & 2:
-                a, b = mag_y[z, y], mag_y[z, min(y + 1, mag_y.shape[1] - 1)]
-                for k in range(width):
-                    total[k] += uint16(a[k]) + uint16(b[k])
-            if odd & 1:
-                a = mag_x[z, y]
-                b = a[1:]
-                for k in range(min(width, b.size)):
-                    total[k] += uint16(a[k]) + uint16(b[k])
-                if b.size < width:
-                    total[width - 1] += uint16(2) * uint16(a[width - 1])
-            row = out[z, y]
-            for k in range(width):
-                row[k] = uint8(CONTEXT_OF[total[k]] + uint8(first))
-
-
-@jit
-def quantize(x: np.ndarray, step: float, symbols: np.ndarray, x_hat: np.ndarray) -> None:
-    """Symbols of the differences to the prediction; see `field_levels_slow.quantize`."""
+def _between_rows(x: Any, before: Any, left: Any, right: Any, after: Any, fore: Any, aft: Any, add: Any, at: Any,
+                  width: Any) -> None:  # fmt: skip
+    """Interpolate row `at` between rows `left` and `right`; `fore` and `aft`, up to 2, say how many there are."""
     number = x.dtype.type
-    inverse, width, largest = number(1.0 / step), number(step), number(LARGEST)
-    nearest = number(12582912.0 if x.itemsize == 4 else 6755399441055744.0)  # 1.5 * 2**(bits of the mantissa)
-    for i in range(x.size):
-        scaled = (x[i] - x_hat[i]) * inverse
+    if fore == uint64(2) and aft == uint64(2):
+        for k in range(width):
+            value = (number(9) * (x[left + k] + x[right + k]) - (x[before + k] + x[after + k])) * number(0.0625)
+            x[at + k] = x[at + k] + value if add else value
+    elif aft > uint64(0):
+        for k in range(width):
+            value = (x[left + k] + x[right + k]) * number(0.5)
+            x[at + k] = x[at + k] + value if add else value
+    elif fore == uint64(2):
+        for k in range(width):
+            value = x[left + k] * number(1.5) - x[before + k] * number(0.5)
+            x[at + k] = x[at + k] + value if add else value
+    else:
+        for k in range(width):
+            x[at + k] = x[at + k] + x[left + k] if add else x[left + k]
+
+
+@inlined
+def _in_row(x: Any, near: Any, size: Any, add: Any, at: Any, width: Any) -> None:
+    """Interpolate row `at` between the points of the row `near`, of `size` points."""
+    number, one = x.dtype.type, uint64(1)
+    value = x[near]
+    if size > one:
+        value = (x[near] + x[near + one]) * number(0.5)
+    x[at] = x[at] + value if add else value
+    inner = min(width, size - uint64(2)) if size > uint64(3) else one
+    for k in range(one, inner):
+        left = near + k
+        value = (number(9) * (x[left] + x[left + one]) - (x[left - one] + x[left + uint64(2)])) * number(0.0625)
+        x[at + k] = x[at + k] + value if add else value
+    for k in range(max(inner, one), width):
+        left = near + k
+        if k + one < size:
+            value = (x[left] + x[left + one]) * number(0.5)
+        else:
+            value = x[left] * number(1.5) - x[left - one] * number(0.5)
+        x[at + k] = x[at + k] + value if add else value
+
+
+@inlined
+def _predict_row(x: Any, starts: Any, dims: Any, odd: Any, z: Any, y: Any, at: Any, width: Any) -> None:
+    """The sum of the interpolations along the odd axes of row (z, y) of a kind, not yet averaged, at `at`."""
+    one, two = uint64(1), uint64(2)
+    before_z, before_y = z - one if z else z, y - one if y else y
+    if odd & uint64(4):
+        near = odd ^ uint64(4)
+        last, pitch, from_ = dims[near, 0] - one, dims[near, 1] * width, starts[near] + y * width
+        _between_rows(
+            x, from_ + before_z * pitch, from_ + z * pitch, from_ + min(z + one, last) * pitch,
+            from_ + min(z + two, last) * pitch, min(z + one, two), min(last - z, two), False, at, width,
+        )  # fmt: skip
+    if odd & uint64(2):
+        near = odd ^ uint64(2)
+        last, from_ = dims[near, 1] - one, starts[near] + z * dims[near, 1] * width
+        _between_rows(
+            x, from_ + before_y * width, from_ + y * width, from_ + min(y + one, last) * width,
+            from_ + min(y + two, last) * width, min(y + one, two), min(last - y, two), (odd & uint64(4)) != 0, at,
+            width,
+        )  # fmt: skip
+    if odd & uint64(1):
+        near = odd ^ uint64(1)
+        size = dims[near, 2]
+        _in_row(x, starts[near] + (z * dims[near, 1] + y) * size, size, (odd & uint64(6)) != 0, at, width)
+
+
+@inlined
+def contexts_row(sizes: Any, starts: Any, dims: Any, odd: Any, first: Any, z: Any, y: Any, total: Any, out: Any,
+                 at: Any, width: Any) -> None:  # fmt: skip
+    """Contexts of row (z, y) of a kind, to out[at:]. `total`: uint16 [at least a row], for its own use."""
+    one = uint64(1)
+    for k in range(width):
+        total[k] = uint16(1)
+    if odd & uint64(4):
+        near = odd ^ uint64(4)
+        pitch, from_ = dims[near, 1] * width, starts[near] + y * width
+        a, b = from_ + z * pitch, from_ + min(z + one, dims[near, 0] - one) * pitch
+        for k in range(width):
+            total[k] += uint16(sizes[a + k]) + uint16(sizes[b + k])
+    if odd & uint64(2):
+        near = odd ^ uint64(2)
+        from_ = starts[near] + z * dims[near, 1] * width
+        a, b = from_ + y * width, from_ + min(y + one, dims[near, 1] - one) * width
+        for k in range(width):
+            total[k] += uint16(sizes[a + k]) + uint16(sizes[b + k])
+    if odd & uint64(1):
+        near = odd ^ uint64(1)
+        size = dims[near, 2]
+        a = starts[near] + (z * dims[near, 1] + y) * size
+        for k in range(min(width, size - one)):
+            total[k] += uint16(sizes[a + k]) + uint16(sizes[a + one + k])
+        if size == width:
+            total[width - one] += uint16(2) * uint16(sizes[a + width - one])
+    for k in range(width):  # CONTEXT_OF[total - 1]: twice the exponent of a float, and its first bit below
+        out[at + k] = uint8((np.float32(total[k]).view(np.int32) >> int32(22)) - int32(254) + int32(first))
+
+
+@inlined
+def _quantize_row(values: Any, x_hat: Any, weight: Any, step: Any, nearly: Any, shift: Any, symbols: Any, sizes: Any,
+                  at: Any, width: Any) -> Any:  # fmt: skip
+    """Quantize a row against x_hat * weight, which becomes what the decoder knows; how many may break the bound."""
+    number = x_hat.dtype.type
+    inverse, wide, largest, close = number(1.0 / step), number(step), number(LARGEST), number(nearly)
+    # Adding and subtracting 1.5 * 2**(bits of the mantissa) rounds to nearest, ties to even.
+    nearest = number(12582912.0 if x_hat.itemsize == 4 else 6755399441055744.0)
+    mean, bad = number(weight), int32(0)
+    for k in range(at, at + width):
+        predicted = x_hat[k] * mean
+        scaled = (values[k] - predicted) * inverse
         rounded = (scaled + nearest) - nearest
         rounded = rounded if abs(scaled) < largest else number(0)
-        symbols[i] = int32(rounded)
-        x_hat[i] = x_hat[i] + rounded * width
+        known = predicted + rounded * wide
+        x_hat[k] = known
+        symbols[k] = int32(rounded)
+        bad += int32(0) if abs(known - values[k]) <= close else int32(1)
+    for k in range(at, at + width):
+        high = symbols[k] >> int32(shift)
+        sizes[k] = uint8(min(max(high, int32(-high)), int32(FAR)))
+    return bad
 
 
 @jit
-def restore(symbols: np.ndarray, step: float, x_hat: np.ndarray) -> None:
-    """What `quantize` makes of x_hat, from the symbols."""
-    number = x_hat.dtype.type
-    width = number(step)
-    for i in range(symbols.size):
-        x_hat[i] = x_hat[i] + number(symbols[i]) * width
+def _split(
+    x: np.ndarray, start: int, step_z: int, step_y: int, dims: np.ndarray, starts: np.ndarray, out: np.ndarray
+) -> None:
+    """Take the kinds of points of the volume at x[start] to their places in `out`."""
+    one, two = uint64(1), uint64(2)
+    for z in range(dims[0, 0] + dims[4, 0]):
+        for y in range(dims[0, 1] + dims[2, 1]):
+            even = (z & one) << two | (y & one) << one
+            here, source = (z >> one) * dims[even, 1] + (y >> one), start + z * step_z + y * step_y
+            some, more = dims[even, 2], dims[even | one, 2]
+            left, right = starts[even] + here * some, starts[even | one] + here * more
+            for k in range(more):
+                out[left + k] = x[source + two * k]
+                out[right + k] = x[source + two * k + one]
+            if some > more:
+                out[left + more] = x[source + two * more]
 
 
 @jit
-def magnitudes(symbols: np.ndarray, out: np.ndarray) -> None:
-    """int32 [n] -> uint8 [n], at most FAR."""
-    for i in range(symbols.size):
-        s = symbols[i]
-        out[i] = uint8(min(max(s, int32(-s)), int32(FAR)) if s > int32(-(2**31)) else int32(FAR))
+def weave(
+    parts: np.ndarray, starts: np.ndarray, dims: np.ndarray, out: np.ndarray, start: int, step_z: int, step_y: int
+) -> None:  # fmt: skip
+    """Undo `_split`: all points of a level in their places, from out[start] on."""
+    one, two = uint64(1), uint64(2)
+    for z in range(dims[0, 0] + dims[4, 0]):
+        for y in range(dims[0, 1] + dims[2, 1]):
+            even = (z & one) << two | (y & one) << one
+            here, target = (z >> one) * dims[even, 1] + (y >> one), start + z * step_z + y * step_y
+            some, more = dims[even, 2], dims[even | one, 2]
+            left, right = starts[even] + here * some, starts[even | one] + here * more
+            for k in range(more):
+                out[target + two * k] = parts[left + k]
+                out[target + two * k + one] = parts[right + k]
+            if some > more:
+                out[target + two * more] = parts[left + more]
 
 
 @jit
-def split(volume: np.ndarray, z: int, y: int, even: np.ndarray, odd: np.ndarray) -> None:
-    """Undo `weave`."""
-    for i in range(even.shape[0]):
-        for j in range(even.shape[1]):
-            left, right, row = even[i, j], odd[i, j], volume[2 * i + z, 2 * j + y]
-            for k in range(uint64(right.size)):
-                left[k] = row[uint64(2) * k]
-                right[k] = row[uint64(2) * k + uint64(1)]
-            if left.size > right.size:
-                left[right.size] = row[2 * right.size]
+def layout(shape: np.ndarray, level: int, dims: np.ndarray, starts: np.ndarray) -> int:
+    """Sizes uint64 [8, 3] and starts uint64 [8] of the kinds of a level -> where its complete volume goes."""
+    one, level = uint64(1), uint64(level)
+    known, n, m = one, one, one
+    for axis in range(3):
+        size = (uint64(shape[axis]) + (one << level) - one) >> level
+        known *= size + one >> one
+        n *= uint64(shape[axis])
+        m *= uint64(shape[axis]) + one >> one
+        for odd in range(8):
+            dims[odd, axis] = size >> one if odd & 4 >> axis else size + one >> one
+    starts[0] = n + (level & one) * m
+    for i in range(7):
+        odd = _KINDS[i]
+        starts[odd] = known
+        known += dims[odd, 0] * dims[odd, 1] * dims[odd, 2]
+    return n + (~level & one) * m
 
 
 @jit
-def weave(even: np.ndarray, odd: np.ndarray, z: int, y: int, out: np.ndarray) -> None:
-    """Put the points of two kinds that differ in x only into a volume; see `field_levels_slow.weave`."""
-    for i in range(even.shape[0]):
-        for j in range(even.shape[1]):
-            left, right, row = even[i, j], odd[i, j], out[2 * i + z, 2 * j + y]
-            for k in range(uint64(right.size)):
-                row[uint64(2) * k] = left[k]
-                row[uint64(2) * k + uint64(1)] = right[k]
-            if left.size > right.size:
-                row[2 * right.size] = left[right.size]
+def depth(shape: np.ndarray) -> int:
+    """Number of levels above the corner."""
+    level = 0
+    while (max(shape[0], max(shape[1], shape[2])) - 1) >> level > 0:
+        level += 1
+    return level
+
+
+@inlined
+def first_context(level: Any, odd: Any) -> Any:
+    """The first context of a kind: groups of the finest level and of all others, by the number of odd axes."""
+    return CONTEXTS * ((3 if level else 0) + (odd >> 2) + (odd >> 1 & 1) + (odd & 1) - 1)
+
+
+@inlined
+def _weight_of(odd: Any) -> Any:
+    """1 / number of odd axes."""
+    count = (odd >> 2) + (odd >> 1 & 1) + (odd & 1)
+    return 1.0 if count == 1 else 0.5 if count == 2 else 1 / 3
 
 
 @jit
-def missed(x: np.ndarray, x_hat: np.ndarray, bound: float, found: np.ndarray) -> int:
-    """Places where two float vectors differ by more than `bound`; see `field_levels_slow.missed`."""
-    count, start = 0, 0
-    while start < x.size:
-        stop = min(start + 1024, x.size)
-        a, b, bad = x[start:stop], x_hat[start:stop], int32(0)
-        for i in range(a.size):
-            bad += int32(0) if abs(np.float64(b[i]) - np.float64(a[i])) <= bound else int32(1)
-        if bad:
-            for i in range(a.size):
-                if not abs(np.float64(b[i]) - np.float64(a[i])) <= bound:
-                    found[count] = start + i
-                    count += 1
-        start = stop
+def _split_all(x: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray, values: np.ndarray) -> None:
+    """The box in symbol order."""
+    dims, starts = np.empty((8, 3), np.uint64), np.empty(8, np.uint64)
+    values[0] = x[uint64(start)]
+    source = uint64(0)
+    for level in range(depth(shape)):
+        layout(shape, level, dims, starts)
+        if level == 0:
+            _split(x, uint64(start), uint64(strides[0]), uint64(strides[1]), dims, starts, values)
+        else:
+            rows, columns = dims[0, 1] + dims[2, 1], dims[0, 2] + dims[1, 2]
+            _split(values, source, rows * columns, columns, dims, starts, values)
+        source = starts[0]
+
+
+@jit
+def forward(
+    x: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray, step: float, bound: float, shift: int,
+    symbols: np.ndarray, contexts: np.ndarray, found: np.ndarray,
+    scratch: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> int:  # fmt: skip
+    """Quantize a box against its interpolation; see `field_levels_slow`. `scratch`: values, x_hat, magnitudes."""
+    # Of float32 the difference is rounded: what is surely inside passes, what is not so sure is looked at in float64.
+    nearly = bound * (1 - 2.0**-20) if x.itemsize == 4 else bound
+    values, x_hat, sizes = scratch
+    dims, starts = np.empty((8, 3), np.uint64), np.empty(8, np.uint64)
+    total = np.empty(shape[2], np.uint16)
+    _split_all(x, start, strides, shape, values)
+    x_hat[0] = 0
+    count = 0
+    if _quantize_row(values, x_hat, 1.0, step, nearly, shift, symbols, sizes, uint64(0), uint64(1)):
+        count = _note(values, x_hat, uint64(0), uint64(1), bound, 0, 1, found, count)
+    contexts[0] = uint8(CORNER)
+    complete = layout(shape, depth(shape), dims, starts)
+    x_hat[complete], sizes[complete] = x_hat[0], sizes[0]
+    for level in range(depth(shape) - 1, -1, -1):
+        complete = layout(shape, level, dims, starts)
+        for i in range(7):
+            odd = uint64(_KINDS[i])
+            first, weight, width = first_context(level, _KINDS[i]), _weight_of(_KINDS[i]), dims[odd, 2]
+            for z in range(dims[odd, 0] if width else uint64(0)):
+                for y in range(dims[odd, 1]):
+                    at = starts[odd] + (z * dims[odd, 1] + y) * width
+                    _predict_row(x_hat, starts, dims, odd, z, y, at, width)
+                    contexts_row(sizes, starts, dims, odd, first, z, y, total, contexts, at, width)
+                    if _quantize_row(values, x_hat, weight, step, nearly, shift, symbols, sizes, at, width):
+                        place = (2 * int(z) + (_KINDS[i] >> 2)) * shape[1] + 2 * int(y) + (_KINDS[i] >> 1 & 1)
+                        place = place * shape[2] + (_KINDS[i] & 1) << level
+                        count = _note(values, x_hat, at, width, bound, place, 2 << level, found, count)
+        if level:
+            rows, columns = dims[0, 1] + dims[2, 1], dims[0, 2] + dims[1, 2]
+            weave(x_hat, starts, dims, x_hat, complete, rows * columns, columns)
+            weave(sizes, starts, dims, sizes, complete, rows * columns, columns)
     return count
+
+
+@jit
+def _note(values: np.ndarray, x_hat: np.ndarray, at: int, width: int, bound: float, place: int, pitch: int,
+          found: np.ndarray, count: int) -> int:  # fmt: skip
+    """Note the places of the values that break the bound."""
+    for k in range(width):
+        if not abs(np.float64(x_hat[at + k]) - np.float64(values[at + k])) <= bound:
+            found[count] = int32(place + int(k) * pitch)
+            count += 1
+    return count
+
+
+@inlined
+def _restore_row(symbols: Any, weight: Any, step: Any, x_hat: Any, at: Any, width: Any) -> None:
+    number = x_hat.dtype.type
+    mean, wide = number(weight), number(step)
+    for k in range(at, at + width):
+        x_hat[k] = x_hat[k] * mean + number(symbols[k]) * wide
+
+
+@jit
+def restore(
+    symbols: np.ndarray, step: float, start: int, strides: np.ndarray, shape: np.ndarray, out: np.ndarray,
+    x_hat: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill a box of `out`; see `field_levels_slow.restore`."""
+    dims, starts = np.empty((8, 3), np.uint64), np.empty(8, np.uint64)
+    x_hat[0] = 0
+    _restore_row(symbols, 1.0, step, x_hat, uint64(0), uint64(1))
+    x_hat[layout(shape, depth(shape), dims, starts)] = x_hat[0]
+    out[uint64(start)] = x_hat[0]
+    for level in range(depth(shape) - 1, -1, -1):
+        complete = layout(shape, level, dims, starts)
+        for i in range(7):
+            odd = uint64(_KINDS[i])
+            weight, width = _weight_of(_KINDS[i]), dims[odd, 2]
+            for z in range(dims[odd, 0] if width else uint64(0)):
+                for y in range(dims[odd, 1]):
+                    at = starts[odd] + (z * dims[odd, 1] + y) * width
+                    _predict_row(x_hat, starts, dims, odd, z, y, at, width)
+                    _restore_row(symbols, weight, step, x_hat, at, width)
+        if level:
+            rows, columns = dims[0, 1] + dims[2, 1], dims[0, 2] + dims[1, 2]
+            weave(x_hat, starts, dims, x_hat, complete, rows * columns, columns)
+        else:
+            weave(x_hat, starts, dims, out, uint64(start), uint64(strides[0]), uint64(strides[1]))

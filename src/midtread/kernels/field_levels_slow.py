@@ -1,15 +1,17 @@
-"""Interpolation between the known points of a grid, and contexts from their symbols, in NumPy: the definition.
+"""Interpolation between the known points of a grid, and contexts from the symbols beside, in NumPy: the definition.
 
-A level of a volume has the points with even coordinates, which are known, and seven kinds of others: those with an odd
-coordinate along some of the axes. A kind is interpolated along each of its odd axes from a kind that has one odd axis
-less, and the results are averaged. Kinds are arrays of their own: what is interpolated at i lies between i and i + 1.
+A box is seen as levels of points: level l has those whose coordinates are multiples of 2**l, the coarsest the corner
+alone. What a level adds to the next coarser one, which is known, are seven kinds of points: those with odd coordinates
+along some of the axes. A kind is interpolated along each of its odd axes from a kind with one odd axis less, and the
+results are averaged. Kinds are arrays of their own: what is interpolated at i lies between i and i + 1.
 
     along an axis   i - 1    i   (?)   i + 1    i + 2
     cubic              -1    9           9        -1     / 16
     linear                   1           1               / 2      where one of the four is missing
     at the end      -1/2   3/2                                    where i + 1 is missing; the value at i without i - 1
 
-Everything is computed in the type of the values, in the order written here, without fused operations.
+Everything is computed in the type of the values, in the order written here, without fused operations. Symbols are in
+"symbol order": the corner's, then level by level from the coarsest, kind by kind as in ORDER, each kind in C order.
 
 Zhao et al., "Optimizing error-bounded lossy compression by dynamic spline interpolation", ICDE 2021; averaging
 over axes: Liu et al., HPEZ, SIGMOD 2024. Contexts from the symbols at the points of interpolation are our own.
@@ -17,13 +19,77 @@ over axes: Liu et al., HPEZ, SIGMOD 2024. Contexts from the symbols at the point
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, NamedTuple
+
 import numpy as np
 
+ORDER = (1, 2, 4, 3, 5, 6, 7)  # kinds of a level by their odd axes, fewest first: bit 0 is x, bit 1 y, bit 2 z
 LARGEST = float(1 << 21)  # symbols stay below: float32 counts them exactly
 FAR = 255  # magnitudes are kept in a byte
-# Context of a sum of magnitudes: two for each octave.
+# Context of a sum of magnitudes: two for each octave of sum + 1.
 CONTEXT_OF = ((np.arange(6 * FAR + 1) + 1).astype(np.float32).view(np.int32) >> 22).astype(np.uint8) - np.uint8(254)
 CONTEXTS = int(CONTEXT_OF[-1]) + 1
+CORNER = 6 * CONTEXTS  # the context of the first symbol
+
+
+class Part(NamedTuple):
+    """One kind of points of one level."""
+
+    odd: int
+    shape: tuple[int, int, int]
+    start: int  # of its symbols among those of the box
+    stop: int
+    first: int  # of its contexts
+
+
+class Level(NamedTuple):
+    """The shape of the volume that is complete after it, and its parts."""
+
+    shape: tuple[int, int, int]
+    parts: tuple[Part, ...]
+
+
+@lru_cache(maxsize=64)
+def levels(shape: tuple[int, int, int]) -> tuple[Level, ...]:
+    """The levels of a box, coarsest first; the one symbol before them is the corner's.
+
+    Contexts are of six groups: the finest level and all others, each with one, two or three odd axes.
+    """
+    shapes = [shape]
+    while max(shapes[-1]) > 1:
+        z, y, x = shapes[-1]
+        shapes.append((z + 1 >> 1, y + 1 >> 1, x + 1 >> 1))
+    found, start = [], 1
+    for number, (z, y, x) in reversed(list(enumerate(shapes[:-1]))):
+        parts = []
+        for odd in ORDER:
+            part = (z + 1 - (odd >> 2)) // 2, (y + 1 - (odd >> 1 & 1)) // 2, (x + 1 - (odd & 1)) // 2
+            size = part[0] * part[1] * part[2]
+            if size:
+                first = CONTEXTS * ((3 if number else 0) + odd.bit_count() - 1)
+                parts.append(Part(odd, part, start, start + size, first))
+                start += size
+        found.append(Level((z, y, x), tuple(parts)))
+    return tuple(found)
+
+
+class Kinds:
+    """Arrays of one level by the odd axes of their points; 0: those known from coarser levels."""
+
+    def __init__(self, known: np.ndarray) -> None:
+        self.arrays: dict[int, np.ndarray] = {0: known}
+
+    def near(self, odd: int) -> list[tuple[int, np.ndarray]]:
+        """(axis, what a kind is interpolated from along it), for each of its odd axes."""
+        return [(axis, self.arrays[odd ^ 4 >> axis]) for axis in range(3) if odd & 4 >> axis]
+
+    def complete(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """All points in their places."""
+        out = np.empty(shape, self.arrays[0].dtype)
+        for odd, array in self.arrays.items():
+            out[odd >> 2 :: 2, odd >> 1 & 1 :: 2, odd & 1 :: 2] = array
+        return out
 
 
 def _along(near: np.ndarray, axis: int, count: int) -> np.ndarray:
@@ -44,100 +110,115 @@ def _along(near: np.ndarray, axis: int, count: int) -> np.ndarray:
     return np.moveaxis(out, -1, axis)
 
 
-def _beside(near: np.ndarray, axis: int, count: int) -> np.ndarray:
-    """Sum of the two neighbours along an axis; twice the one where there is only one."""
-    wide = np.moveaxis(near, axis, -1).astype(np.int64)
-    right = np.concatenate([wide[..., 1:], wide[..., -1:]], axis=-1)[..., :count]
-    return np.moveaxis(wide[..., :count] + right, -1, axis)
+def predict(kinds: Kinds, part: Part) -> np.ndarray:
+    """The points of a kind, interpolated."""
+    near = kinds.near(part.odd)
+    parts = [_along(array, axis, part.shape[axis]) for axis, array in near]
+    total = sum(parts[1:], parts[0])
+    return total if len(near) == 1 else total * total.dtype.type(0.5 if len(near) == 2 else 1 / 3)
 
 
-def predict(near_z: np.ndarray, near_y: np.ndarray, near_x: np.ndarray, odd: int, out: np.ndarray) -> None:
-    """Interpolate one kind of points.
+def contexts_of(kinds: Kinds, part: Part) -> np.ndarray:
+    """uint8, the shape of the part: CONTEXT_OF the magnitudes at the two points beside each along its odd axes.
 
-    Args:
-        near_z: float32 or float64 [Z or Z + 1, Y, X], the kind with one odd axis less; only looked at where `odd` & 4.
-        near_y: [Z, Y or Y + 1, X], the same for `odd` & 2.
-        near_x: [Z, Y, X or X + 1], the same for `odd` & 1.
-        odd: the odd axes of the kind.
-        out: [Z, Y, X], filled.
+    The one point counts twice where there is only one. `kinds` are of magnitudes.
     """
-    axes = [axis for axis in range(3) if odd >> (2 - axis) & 1]
-    with np.errstate(all="ignore"):
-        parts = [_along((near_z, near_y, near_x)[axis], axis, out.shape[axis]) for axis in axes]
-        total = sum(parts[1:], parts[0])
-        out[:] = total if len(axes) == 1 else total * out.dtype.type(0.5 if len(axes) == 2 else 1 / 3)
+    total = np.zeros(part.shape, np.int64)
+    for axis, near in kinds.near(part.odd):
+        wide, count = np.moveaxis(near, axis, -1).astype(np.int64), part.shape[axis]
+        right = np.concatenate([wide[..., 1:], wide[..., -1:]], axis=-1)[..., :count]
+        total += np.moveaxis(wide[..., :count] + right, -1, axis)
+    return CONTEXT_OF[total] + np.uint8(part.first)
 
 
-def contexts(mag_z: np.ndarray, mag_y: np.ndarray, mag_x: np.ndarray, odd: int, first: int, out: np.ndarray) -> None:
-    """Context of each symbol of one kind: CONTEXT_OF the sum of magnitudes beside it, from `first` on.
-
-    Args:
-        mag_z: uint8, magnitudes at the points that `predict` takes from `near_z`; the others likewise.
-        mag_y: as `mag_z`.
-        mag_x: as `mag_z`.
-        odd: the odd axes of the kind.
-        first: number of the first context.
-        out: uint8 [Z, Y, X], filled.
-    """
-    total = np.zeros(out.shape, np.int64)
-    for axis, near in enumerate((mag_z, mag_y, mag_x)):
-        if odd >> (2 - axis) & 1:
-            total += _beside(near, axis, out.shape[axis])
-    out[:] = CONTEXT_OF[total] + np.uint8(first)
+def magnitudes(symbols: np.ndarray) -> np.ndarray:
+    """int32 -> uint8, at most FAR."""
+    return np.minimum(np.abs(symbols.astype(np.int64)), FAR).astype(np.uint8)
 
 
-def quantize(x: np.ndarray, step: float, symbols: np.ndarray, x_hat: np.ndarray) -> None:
-    """Symbols of the differences to the prediction, and what the decoder will make of them.
+def _view(x: np.ndarray, start: int, strides: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    steps = (int(strides[0]) * x.itemsize, int(strides[1]) * x.itemsize, x.itemsize)
+    return np.lib.stride_tricks.as_strided(x[start:], shape, steps)
 
-    Args:
-        x: float [n], the values; NaN and what is too far off get the symbol 0.
-        step: of the quantizer.
-        symbols: int32 [n], filled.
-        x_hat: float [n]; the prediction, replaced by the reconstruction.
-    """
+
+def _quantize(x: np.ndarray, x_hat: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """(symbols int32 of the differences to a prediction, what the decoder makes of them)."""
     number = x.dtype.type
-    with np.errstate(all="ignore"):
-        scaled = (x - x_hat) * number(1.0 / step)
-        rounded = np.where(np.abs(scaled) < LARGEST, np.rint(scaled), number(0))
-        symbols[:] = rounded.astype(np.int32)
-        x_hat[:] = x_hat + rounded * number(step)
+    scaled = (x - x_hat) * number(1.0 / step)
+    rounded = np.where(np.abs(scaled) < LARGEST, np.rint(scaled), number(0))
+    return rounded.astype(np.int32), x_hat + rounded * number(step)
 
 
-def restore(symbols: np.ndarray, step: float, x_hat: np.ndarray) -> None:
-    """What `quantize` makes of x_hat, from the symbols."""
-    number = x_hat.dtype.type
-    with np.errstate(all="ignore"):
-        x_hat[:] = x_hat + symbols.astype(x_hat.dtype) * number(step)
-
-
-def magnitudes(symbols: np.ndarray, out: np.ndarray) -> None:
-    """int32 [n] -> uint8 [n], at most FAR."""
-    out[:] = np.minimum(np.abs(symbols.astype(np.int64)), FAR)
-
-
-def split(volume: np.ndarray, z: int, y: int, even: np.ndarray, odd: np.ndarray) -> None:
-    """Undo `weave`: take the points of two kinds that differ in x only out of a volume."""
-    even[:] = volume[z::2, y::2, ::2]
-    odd[:] = volume[z::2, y::2, 1::2]
-
-
-def weave(even: np.ndarray, odd: np.ndarray, z: int, y: int, out: np.ndarray) -> None:
-    """Put the points of two kinds that differ in x only into the rows (z, y), (z, y + 2) ... of a volume.
+def forward(
+    x: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray, step: float, bound: float, shift: int,
+    symbols: np.ndarray, contexts: np.ndarray, found: np.ndarray, scratch: Any,
+) -> int:  # fmt: skip
+    """Quantize a box, each point against its interpolation from what the decoder will know.
 
     Args:
-        even: [Z, Y, X or X + 1], the points with even x.
-        odd: [Z, Y, X].
-        z: 0 or 1, the first plane.
-        y: 0 or 1, the first row.
-        out: the volume.
+        x: float32 or float64 vector that holds the box.
+        start: of the box in it.
+        strides: int64 [2], from plane to plane and from row to row.
+        shape: int64 [3] of the box.
+        step: of the quantizer; NaN and what is too far off get the symbol 0.
+        bound: largest error in float64 that is no exception.
+        shift: contexts are those of symbols >> shift.
+        symbols: int32 [n], filled, in symbol order.
+        contexts: uint8 [n], filled, in symbol order.
+        found: int32 [n]; places (C order) of the exceptions, ascending by part only.
+        scratch: for the compiled twin.
+
+    Returns:
+        How many exceptions there are.
     """
-    out[z::2, y::2, ::2] = even
-    out[z::2, y::2, 1::2] = odd
+    sides = (int(shape[0]), int(shape[1]), int(shape[2]))
+    volume, places = _view(x, start, strides, sides), np.arange(symbols.size, dtype=np.int32).reshape(sides)
+    plan, count = levels(sides), 0
 
+    def code(values: np.ndarray, x_hat: np.ndarray, where: np.ndarray, first: int) -> np.ndarray:
+        nonlocal count
+        coded, x_hat = _quantize(values, x_hat, step)
+        symbols[first : first + coded.size] = coded.reshape(-1)
+        bad = where[~(np.abs(x_hat.astype(np.float64) - values.astype(np.float64)) <= bound)]
+        found[count : count + bad.size] = bad
+        count += bad.size
+        return x_hat
 
-def missed(x: np.ndarray, x_hat: np.ndarray, bound: float, found: np.ndarray) -> int:
-    """Places where two float vectors [n] differ by more than `bound` in float64, or x is NaN -> their number."""
     with np.errstate(all="ignore"):
-        places = np.flatnonzero(~(np.abs(x_hat.astype(np.float64) - x.astype(np.float64)) <= bound))
-    found[: places.size] = places
-    return int(places.size)
+        known = code(volume[:1, :1, :1], np.zeros((1, 1, 1), x.dtype), places[:1, :1, :1], 0)
+        sizes = np.full((1, 1, 1), 0, np.uint8) + magnitudes(symbols[:1] >> shift)
+        contexts[0] = CORNER
+        for level, stride in zip(plan, reversed([1 << i for i in range(len(plan))]), strict=True):
+            kinds, near = Kinds(known), Kinds(sizes)
+            for part in level.parts:
+                odd = (part.odd >> 2, part.odd >> 1 & 1, part.odd & 1)
+                where = tuple(slice(stride * one, None, 2 * stride) for one in odd)
+                kinds.arrays[part.odd] = code(volume[where], predict(kinds, part), places[where], part.start)
+                contexts[part.start : part.stop] = contexts_of(near, part).reshape(-1)
+                high = symbols[part.start : part.stop] >> shift
+                near.arrays[part.odd] = magnitudes(high).reshape(part.shape)
+            known, sizes = kinds.complete(level.shape), near.complete(level.shape)
+    return count
+
+
+def restore(
+    symbols: np.ndarray,
+    step: float,
+    start: int,
+    strides: np.ndarray,
+    shape: np.ndarray,
+    out: np.ndarray,
+    x_hat: np.ndarray,
+) -> None:
+    """Fill a box of the vector `out` with what `forward` makes of it; arguments as there. `x_hat`: for the other twin."""
+    sides = (int(shape[0]), int(shape[1]), int(shape[2]))
+    number = out.dtype.type
+    with np.errstate(all="ignore"):
+        known = np.full((1, 1, 1), number(0) + symbols[:1].astype(out.dtype)[0] * number(step))
+        for level in levels(sides):
+            kinds = Kinds(known)
+            for part in level.parts:
+                more = symbols[part.start : part.stop].astype(out.dtype).reshape(part.shape) * number(step)
+                kinds.arrays[part.odd] = predict(kinds, part) + more
+            known = kinds.complete(level.shape)
+    _view(out, start, strides, sides)[:] = known

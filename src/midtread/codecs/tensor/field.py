@@ -43,7 +43,7 @@ from midtread.spec import (
 
 VERSION = 1
 MODES = ("fast", "ratio")
-_MOST = 1 << 20  # values in a box
+_MOST = {"fast": 1 << 20, "ratio": 1 << 18}  # values in a box
 _BOUNDS = ("max_error", "max_error_of_range", "max_error_of_value")
 _ARENA_BYTES = 1 << 23
 
@@ -81,7 +81,7 @@ class Field(Codec):
         flat.flags.writeable = False
         scale = LINEAR if self.max_error_of_value is None else ORDERED
         bound = self.bound(flat)
-        grid = cut(fold(x.shape), _MOST)
+        grid = cut(fold(x.shape), _MOST[self.mode])
         numbers = range(len(grid) if x.size else 0)
         payloads: list[memoryview] = []
         if numbers:

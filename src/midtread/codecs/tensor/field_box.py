@@ -9,6 +9,7 @@ the bound is an exception and stored as it is.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +25,7 @@ from midtread.spec import stage
 
 # Kinds of boxes. PACKED, PACKED + 1, PACKED + 2: Lorenzo differences along 1, 2 or 3 axes; CODED likewise.
 EXACT, PACKED, CODED, INTERPOLATED = 0, 1, 4, 7
-_TRIED = 1 << 15  # values of a box that are tried to find its predictor
-_CONTEXTS_SAVE = 0.93  # contexts take about this part of what tiles take
+_TRIED = 1 << 14  # values of a box that are tried to find its predictor
 _ZSTD_LEVEL = 3
 
 
@@ -69,16 +69,15 @@ def encode(x: np.ndarray, box: Box, plan: Plan) -> list[bytes | memoryview]:
     if step == 0.0:
         return [_exact(x, box)]
     with stage("predict"):
-        kinds = _best_kinds(work, place, step, slack, plan.kinds)
+        kind, shift, coded = _try(work, place, step, slack, plan.kinds)
+        if not native:
+            found, body = _predict_masked(_values(x, box), work, place, step, slack, plan, kind, shift)
+        elif coded is None:
+            coded = _predict(work, place, step, slack, kind, shift)
     with stage("code"):
-        coded = []
-        for kind in kinds:
-            if native:
-                found, body = _predict(work, place, step, slack, kind)
-            else:
-                found, body = _predict_masked(_values(x, box), work, place, step, slack, plan, kind)
-            coded.append([bytes([kind]), _exceptions(x, box, found), struct.pack("<d", step), *body])
-        parts = min(coded, key=_size)
+        if coded is not None and native:
+            found, body = coded.found, coded.encode()
+        parts = [bytes([kind]), _exceptions(x, box, found), struct.pack("<d", step), *body]
     size = _size(parts)
     if found.size == box.size or size > 0.5 * box.size * x.itemsize:
         exact = _exact(x, box)
@@ -91,25 +90,25 @@ def _size(parts: list[bytes | memoryview]) -> int:
     return sum(map(len, parts))
 
 
-def _best_kinds(x: np.ndarray, box: Box, step: float, bound: float, kinds: tuple[int, ...]) -> tuple[int, ...]:
-    """The kind with the fewest bits, as the middle of the box tells; for small boxes the two to be compared in full."""
-    if len(kinds) == 1:
-        return kinds
-    if x.dtype == np.float32 and not 2.0**-100 < step < 2.0**100:  # its arithmetic is that of the values
+class _Coded(NamedTuple):
+    """A box, or the middle of one, predicted."""
+
+    found: np.ndarray  # places of exceptions
+    cost: int
+    shift: int  # low bits that are not coded
+    encode: Callable[[], list[bytes | memoryview]]  # -> pieces of the body
+
+
+def _try(x: np.ndarray, box: Box, step: float, bound: float, kinds: tuple[int, ...]) -> tuple[int, int, _Coded | None]:
+    """(the kind that costs least as the middle of the box tells, shift, all of the box when that was tried)."""
+    if x.dtype == np.float32 and not 2.0**-100 < step < 2.0**100:  # interpolation's arithmetic is that of the values
         kinds = tuple(kind for kind in kinds if kind != INTERPOLATED)
+    if kinds == (kinds[0],):
+        return kinds[0], 0, None
     part = box if box.size <= 2 * _TRIED else box.middle(_TRIED)
-    bits = []
-    for kind in kinds:
-        if kind == INTERPOLATED:
-            symbols, _ = interpolation.quantize(_values(x, part).reshape(part.sides), step)
-            bits.append((_CONTEXTS_SAVE * field_symbols.bits(symbols), kind))
-        else:
-            residuals, _ = field_residual.difference(x, part, kind - CODED + 1, step, bound)
-            bits.append((field_symbols.bits(field_residual.signed(residuals[: part.size])), kind))
-    best = min(bits)[1]
-    if box.size > 2 * _TRIED or best == INTERPOLATED or INTERPOLATED not in kinds:
-        return (best,)
-    return best, INTERPOLATED
+    tried = [_predict(x, part, step, bound, kind, None) for kind in kinds]
+    best = min(range(len(kinds)), key=lambda i: tried[i].cost)
+    return kinds[best], tried[best].shift, tried[best] if part is box else None
 
 
 def _values(x: np.ndarray, box: Box) -> np.ndarray:
@@ -124,34 +123,40 @@ def _exact(x: np.ndarray, box: Box) -> bytes:
         return bytes([EXACT]) + floats.encode_values(_values(x, box))
 
 
-def _predict(
-    x: np.ndarray, box: Box, step: float, bound: float, kind: int
-) -> tuple[np.ndarray, list[bytes | memoryview]]:
-    """(places of exceptions, pieces of the body)."""
+def _predict(x: np.ndarray, box: Box, step: float, bound: float, kind: int, shift: int | None) -> _Coded:
+    """A box of a vector, with `shift` low bits stored as they are; None: to be found, as Lorenzo always does."""
     if kind == INTERPOLATED:
-        values = _values(x, box)
-        symbols, x_hat = interpolation.quantize(values.reshape(box.sides), step)
-        return field_residual.missed(values, x_hat.reshape(-1), bound), field_symbols.encode_by_context(
-            symbols, box.sides
-        )
-    order = (kind - 1) % 3 + 1
-    residuals, found = field_residual.difference(x, box, order, step, bound)
+        low = shift or 0
+        symbols, contexts, found = interpolation.quantize(x, box, step, bound, low)
+        if shift is None and (low := field_symbols.shift_of(symbols)):
+            symbols, contexts, found = interpolation.quantize(x, box, step, bound, low)
+        by_context = field_symbols.Contexts(symbols, contexts, box.sides, low)
+        return _Coded(found, by_context.cost, low, by_context.encode)
+    residuals, found = field_residual.difference(x, box, (kind - 1) % 3 + 1, step, bound)
     if kind < CODED:
-        return found, field_residual.pack(residuals)
-    return found, field_symbols.encode_by_tile(field_residual.signed(residuals[: box.size]))
+        return _Coded(found, 0, 0, lambda: field_residual.pack(residuals))
+    by_tile = field_symbols.Tiles(residuals[: box.size])
+    return _Coded(found, by_tile.cost, by_tile.shift, by_tile.encode)
 
 
 def _predict_masked(
-    values: np.ndarray, work: np.ndarray, box: Box, step: float, bound: float, plan: Plan, kind: int
+    values: np.ndarray,
+    work: np.ndarray,
+    box: Box,
+    step: float,
+    bound: float,
+    plan: Plan,
+    kind: int,
+    shift: int,
 ) -> tuple[np.ndarray, list[bytes | memoryview]]:
     """The same where float64 `work` is quantized instead of the values: what misses the bound as a value is masked."""
     with np.errstate(invalid="ignore"):  # a signalling NaN
         own, allowed = values.astype(np.float64), field_bound.allowed(values, plan.bound, plan.scale)
     decoded = np.empty(box.size, np.float64)
     while True:
-        found, parts = _predict(work, box, step, bound, kind)
-        missed = np.isnan(work)
-        body: list[bytes | memoryview] = [bytes(part) for part in parts]
+        coded = _predict(work, box, step, bound, kind, shift)
+        found, missed = coded.found, np.isnan(work)
+        body: list[bytes | memoryview] = [bytes(part) for part in coded.encode()]
         missed[found] = True
         _reconstruct(kind, Reader(b"".join(body)), step, box, decoded)
         x_hat = field_bound.from_work(decoded, plan.dtype, plan.scale, step)
@@ -227,11 +232,10 @@ def decode(data: bytes | memoryview, box: Box, scale: int, out: np.ndarray) -> N
 
 def _reconstruct(kind: int, reader: Reader, step: float, box: Box, out: np.ndarray) -> None:
     if kind == INTERPOLATED:
-        symbols = field_symbols.decode_by_context(reader, box.sides)
-        box.view(out)[:] = interpolation.restore(symbols, box.sides, step, out.dtype)
+        interpolation.restore(reader, box, step, out)
     else:
         if kind < CODED:
             residuals = field_residual.unpack(reader, box.size)
         else:
-            residuals = field_residual.zigzag(field_symbols.decode_by_tile(reader, box.size))
+            residuals = field_symbols.decode_by_tile(reader, box.size)
         field_residual.integrate(residuals, box, (kind - 1) % 3 + 1, step, out)

@@ -54,12 +54,6 @@ def zigzag(symbols: np.ndarray) -> np.ndarray:
     return residuals
 
 
-def missed(x: np.ndarray, x_hat: np.ndarray, bound: float) -> np.ndarray:
-    """Places where two vectors differ by more than the bound in float64, or where x is NaN."""
-    found = empty(x.size, np.int32)
-    return found[: kernel("field_levels", x.size, ("missed", x.dtype.str)).missed(x, x_hat, bound, found)]
-
-
 def pack(residuals: np.ndarray) -> list[bytes | memoryview]:
     """uint32 [whole blocks] -> pieces of the body."""
     run = kernel("field_planes", residuals.size)

@@ -1,46 +1,48 @@
-"""Symbols of a box as bytes: one rANS stream over the tables of `field_tables`.
+"""Symbols of a box as bytes: streams over the tables of `field_tables`.
 
-    u8 shift │ planes of the `shift` lowest bits │ rANS: which tables, then the symbols without these bits
+    u8 shift │ planes of the `shift` lowest bits │ streams: which tables, then the symbols without these bits
 
-What says which table a symbol takes is in the stream before it: for each context of interpolation (`by_context`), for
+What says which table a symbol takes is in the streams before it: for each context of interpolation (`by_context`), for
 each 64 symbols of Lorenzo residuals (`by_tile`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
-from midtread.codecs.tensor import field_tables
-from midtread.codecs.tensor.field_interpolation import Kinds, levels
+from midtread.codecs.tensor import field_residual, field_streams, field_tables
 from midtread.codecs.tensor.field_memory import empty
 from midtread.container import Reader
-from midtread.entropy import rans_stream
 from midtread.entropy.loading import kernel
 from midtread.errors import BitstreamError
-from midtread.kernels.field_levels_slow import CONTEXTS
+from midtread.kernels import field_parts_slow, field_tiles_slow
+from midtread.kernels.field_levels_slow import CONTEXTS, levels
+from midtread.kernels.field_parts_slow import FLAG
 
-TILE = 64
-_GROUPS = 6  # finest level and all others, each with one, two or three odd axes
-_CORNER = _GROUPS * CONTEXTS  # the context of the first symbol
-_FLAG = _CORNER + 1  # the context of what says whether a tile in silence has anything else than zeros
 _MAP = 2 * 12  # table of the differences between neighbouring entries of a map of tables
-_WITH_TILES = 4096  # symbols
+_OF_MAP = FLAG + 1  # the context of these
 _LARGE = 32  # mean magnitude from which the lowest bits are noise, stored as they are
 _SAMPLED = 1 << 17  # symbols from which every fourth is counted
+_CLASS_BITS = 3  # of the class of a tile that is not all zeros, about
 
 
 # --- the lowest bits ---
 
 
-def _split(symbols: np.ndarray) -> tuple[np.ndarray, int]:
-    """(symbols without their lowest bits, how many these are): as many as leave small numbers."""
-    mean = float(np.abs(symbols[:: max(1, symbols.size >> 12)].astype(np.float64)).mean())
+def shift_of(symbols: np.ndarray) -> int:
+    """How many low bits of int32 symbols are not worth coding: as many as leave small numbers."""
+    some = symbols[:: max(1, symbols.size >> 12)]
+    return _shift(int(np.abs(some.astype(np.int64)).sum()) // some.size)
+
+
+def _shift(mean: int) -> int:
     shift = 0
-    while mean >= _LARGE and shift < 24:
-        mean, shift = mean / 2, shift + 1
-    return (symbols >> shift if shift else symbols), shift
+    while mean >> shift >= _LARGE and shift < 24:
+        shift += 1
+    return shift
 
 
 def _low(symbols: np.ndarray, shift: int) -> list[bytes | memoryview]:
@@ -69,143 +71,68 @@ def _read_low(reader: Reader, size: int) -> Callable[[np.ndarray], np.ndarray]:
 # --- a table for each context ---
 
 
-def encode_by_context(symbols: np.ndarray, shape: tuple[int, int, int]) -> list[bytes | memoryview]:
-    """int32 [n] symbols of an interpolated box -> pieces."""
-    high, shift = _split(symbols)
-    coded, contexts, histogram = _counted(high, shape)
-    sent = _used(shape)
-    table_of = np.full(_FLAG + 1, field_tables.WIDEST, np.uint8)
-    chosen, occurs = field_tables.choose(histogram)[0], histogram.sum(axis=1)
-    last = field_tables.WIDEST
-    for context in sent:  # those that do not occur repeat the one before
-        last = int(chosen[context]) if occurs[context] else last
-        table_of[context] = last
-    entries = np.diff(table_of[sent].astype(np.int32), prepend=np.int32(field_tables.WIDEST))
-    stream = _stream((entries, _constant(_MAP, entries.size)), (coded, _translate(contexts, table_of)))
-    return [*_low(symbols, shift), stream]
+class Contexts:
+    """Symbols of an interpolated box, their contexts, and the tables that these take."""
+
+    def __init__(self, symbols: np.ndarray, contexts: np.ndarray, shape: tuple[int, int, int], shift: int) -> None:
+        self.symbols, self.shift, self.sent = symbols, shift, _sent(shape)
+        most = self.sent.size + symbols.size + symbols.size // field_parts_slow.TILE + 1
+        coded, which, ends = (
+            empty(most, np.int32),
+            empty(most, np.uint8),
+            np.empty(2 + 14 * len(levels(shape)), np.int64),
+        )
+        groups = kernel("field_parts", symbols.size, "gather").gather(
+            symbols, contexts, np.array(shape), shift, self.sent.size, coded, which, ends
+        )
+        self.ends = ends[:groups]
+        self.coded, self.which = coded[: self.ends[-1]], which[: self.ends[-1]]
+        stride = 4 if symbols.size >= _SAMPLED else 1
+        histogram = field_tables.new_histogram(FLAG + 1)
+        count = kernel("field_counts", symbols.size, "histogram").histogram
+        count(self.coded[self.sent.size :], self.which[self.sent.size :], stride, histogram)
+        self.tables, cost = field_tables.choose(histogram)
+        self.cost = cost * stride + (symbols.size * shift) * field_tables.BIT
+        self._occurs = np.asarray(histogram.any(axis=1))
+
+    def encode(self) -> list[bytes | memoryview]:
+        """Pieces of the body."""
+        table_of = np.full(_OF_MAP + 1, field_tables.WIDEST, np.uint8)
+        last = field_tables.WIDEST
+        for context in self.sent.tolist():  # those that do not occur repeat the one before
+            last = int(self.tables[context]) if self._occurs[context] else last
+            table_of[context] = last
+        table_of[_OF_MAP] = _MAP
+        count = self.sent.size
+        self.coded[:count] = np.diff(table_of[self.sent].astype(np.int32), prepend=np.int32(field_tables.WIDEST))
+        self.which[:count] = _OF_MAP
+        streams = field_streams.write(self.coded, self.which, table_of, self.ends, self.cost)
+        return [*_low(self.symbols, self.shift), *streams]
 
 
-def _counted(symbols: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(what is coded int32 [m], contexts uint8 [m], histogram of magnitudes by context)."""
-    run = kernel("field_counts", symbols.size, "tiles")
-    most = symbols.size + symbols.size // TILE + 1
-    coded, contexts = empty(most, np.int32), empty(most, np.uint8)
-    at = 0
+def decode_by_context(reader: Reader, shape: tuple[int, int, int], scratch: tuple[np.ndarray, ...]) -> np.ndarray:
+    """int32 [n] symbols of an interpolated box, in symbol order. Raises BitstreamError.
 
-    def take(part: np.ndarray, own: np.ndarray, first: int) -> None:
-        nonlocal at
-        busy = empty(_tiles_of(part.size), np.uint8)
-        if busy.size and run.quiet_tiles(own, first, busy):
-            sums = empty(busy.size, np.int64)
-            run.tile_sums(part[: TILE * busy.size], sums)
-            flags = (sums > 0).astype(np.int32)[busy > 0]
-            coded[at : at + flags.size], contexts[at : at + flags.size] = flags, _FLAG
-            at += flags.size
-            busy = np.where(busy == 0, 1, sums > 0).astype(np.uint8)
-        else:
-            busy[:] = 1
-        run.gather_tiles(own, busy, contexts[at:])
-        at += int(run.gather_tiles(part, busy, coded[at:]))
-
-    _walk(shape, symbols, take)
-    coded, contexts = coded[:at], contexts[:at]
-    histogram = field_tables.new_histogram(_FLAG + 1)
-    count = kernel("field_counts", symbols.size, "histogram").histogram
-    count(coded, contexts, 4 if at >= _SAMPLED else 1, histogram)
-    return coded, contexts, histogram
-
-
-def _stream(*parts: tuple[np.ndarray, np.ndarray]) -> bytes:
-    """One rANS stream of (symbols, tables) after (symbols, tables)."""
-    tables = field_tables.tables()
-    return rans_stream.encode_chunk([rans_stream.segment(symbols, tables, which) for symbols, which in parts])
-
-
-def decode_by_context(reader: Reader, shape: tuple[int, int, int]) -> np.ndarray:
-    """int32 [n]: undo `encode_by_context`. Raises BitstreamError."""
+    `scratch`: as `kernels.field_parts.decode` takes it.
+    """
     size = shape[0] * shape[1] * shape[2]
     complete = _read_low(reader, size)
-    cursor = rans_stream.Cursor(reader.take(reader.left, "rANS stream"))
-    sent, tables, run = _used(shape), field_tables.tables(), kernel("field_counts", size, "tiles")
-    at = 0
-
-    def read(which: np.ndarray) -> np.ndarray:
-        nonlocal at
-        out = empty(which.size, np.int32)
-        which.flags.writeable = False
-        rans_stream.decode_into(out, which, tables, cursor, at, size)
-        at += out.size
-        return out
-
-    chosen = np.cumsum(read(_constant(_MAP, len(sent))), dtype=np.int64) + field_tables.WIDEST
-    table_of = np.full(_FLAG + 1, field_tables.WIDEST, np.uint8)
-    table_of[sent] = _checked(chosen)
-    symbols = empty(size, np.int32)
-
-    def take(part: np.ndarray, own: np.ndarray, first: int) -> None:
-        busy = empty(_tiles_of(part.size), np.uint8)
-        quiet = int(run.quiet_tiles(own, first, busy)) if busy.size else 0
-        if quiet == 0:
-            part[:] = read(_translate(own, table_of))
-            return
-        where = busy > 0
-        busy[:] = 1
-        busy[where] = read(_constant(int(table_of[_FLAG]), quiet)) != 0
-        kept = empty(part.size, np.uint8)
-        count = int(run.gather_tiles(own, busy, kept))
-        run.scatter_tiles(read(_translate(kept[:count], table_of)), busy, part)
-
-    _walk(shape, symbols, take)
-    cursor.finish()
+    source, sent = field_streams.Source(reader), _sent(shape)
+    entries = source.read(np.empty(sent.size, np.int32), np.full(sent.size, _MAP, np.uint8), size)
+    table_of = np.full(FLAG + 1, field_tables.WIDEST, np.uint8)
+    table_of[sent] = _checked(np.cumsum(entries, dtype=np.int64) + field_tables.WIDEST)
+    symbols, packed = empty(size, np.int32), field_tables.tables().packed
+    run = kernel("field_parts", size, "decode")
+    source.check(run.decode(np.array(shape), table_of, packed, source.streams, symbols, scratch), symbols)
+    source.finish()
     return complete(symbols)
 
 
-def _walk(
-    shape: tuple[int, int, int], symbols: np.ndarray, take: Callable[[np.ndarray, np.ndarray, int], None]
-) -> None:
-    """Show `take` one part after the other: (its symbols, contexts, the silent context); it may fill the symbols."""
-    run = kernel("field_levels", symbols.size, "contexts")
-    take(symbols[:1], np.full(1, _CORNER, np.uint8), 0)
-    known = empty((1, 1, 1), np.uint8)
-    run.magnitudes(symbols[:1], known.reshape(-1))
-    plan = levels(shape)
-    for level in plan:
-        kinds = Kinds(known)
-        for part in level.parts:
-            first = CONTEXTS * ((3 if level is not plan[-1] else 0) + part.odd.bit_count() - 1)
-            here = symbols[part.start : part.stop]
-            contexts = empty(part.shape, np.uint8)
-            run.contexts(*kinds.near(part.odd), part.odd, first, contexts)
-            take(here, contexts.reshape(-1), first)
-            magnitudes = kinds.arrays[part.odd] = empty(part.shape, np.uint8)
-            run.magnitudes(here, magnitudes.reshape(-1))
-        if level is not plan[-1]:
-            known = kinds.complete(level.shape, run)
-
-
-def _tiles_of(size: int) -> int:
-    """Tiles of a part that can be silent; in small parts none, it would not be worth their while."""
-    return size // TILE if size >= _WITH_TILES else 0
-
-
-def _translate(contexts: np.ndarray, table_of: np.ndarray) -> np.ndarray:
-    """The table of each context, uint8 [n]."""
-    out = empty(contexts.size, np.uint8)
-    kernel("field_counts", contexts.size, "translate").translate(contexts, table_of, out)
-    return out
-
-
-def _used(shape: tuple[int, int, int]) -> list[int]:
-    """The contexts whose tables are sent: all of the groups that the box has symbols in."""
-    plan = levels(shape)
-    groups = {(3 if level is not plan[-1] else 0) + part.odd.bit_count() - 1 for level in plan for part in level.parts}
-    return [group * CONTEXTS + i for group in sorted(groups) for i in range(CONTEXTS)] + [_FLAG]
-
-
-def _constant(table: int, count: int) -> np.ndarray:
-    which = np.full(count, table, np.uint8)
-    which.flags.writeable = False
-    return which
+@lru_cache(maxsize=64)
+def _sent(shape: tuple[int, int, int]) -> np.ndarray:
+    """The contexts whose tables are sent: all of the groups that the box has symbols in, and that of the flags."""
+    firsts = sorted({part.first for level in levels(shape) for part in level.parts})
+    return np.array([first + i for first in firsts for i in range(CONTEXTS)] + [FLAG])
 
 
 def _checked(chosen: np.ndarray) -> np.ndarray:
@@ -217,56 +144,50 @@ def _checked(chosen: np.ndarray) -> np.ndarray:
 # --- a table for each tile ---
 
 
-def encode_by_tile(symbols: np.ndarray) -> list[bytes | memoryview]:
-    """int32 [n] residuals -> pieces."""
-    high, shift = _split(symbols)
-    padded, sums = _tiles(high)
-    classes = np.searchsorted(field_tables.costs().tile_limits, sums, side="right").astype(np.int32) + 1
-    classes[sums == 0] = 0  # nothing else is sent for it
-    entries = np.diff(classes, prepend=np.int32(0))
-    histogram = field_tables.new_histogram(1)
-    nothing = np.zeros(entries.size, np.uint8)
-    kernel("field_counts", entries.size, "histogram").histogram(entries, nothing, 1, histogram)
-    table = int(field_tables.choose(histogram)[0][0])
-    used = classes > 0
-    which = np.repeat((2 * (classes[used] - 1)).astype(np.uint8), TILE)
-    stream = _stream((entries, _constant(table, entries.size)), (padded[used].reshape(-1), which))
-    return [*_low(symbols, shift), bytes([table]), stream]
+class Tiles:
+    """Lorenzo residuals in zigzag, uint32 [n], and the class of each 64 of them."""
 
+    def __init__(self, residuals: np.ndarray) -> None:
+        self._run, costs = kernel("field_tiles", residuals.size), field_tables.costs()
+        self.residuals = residuals
+        self.shift = _shift(self._run.mean(residuals, max(1, residuals.size >> 12)))
+        self.classes = np.empty(-(-residuals.size // field_tiles_slow.TILE), np.int32)
+        cost = self._run.classify(
+            residuals, self.shift, costs.tile_limits, costs.tile_zero, costs.tile_more, self.classes
+        )
+        zeros = int(np.count_nonzero(self.classes == 0))
+        bits = residuals.size * self.shift + _CLASS_BITS * (self.classes.size - zeros) + zeros
+        self.cost = int(cost) + field_tables.BIT * bits
 
-def bits(symbols: np.ndarray) -> float:
-    """Bits that `encode_by_tile` would take, about."""
-    high, shift = _split(symbols)
-    return float(field_tables.tile_bits(_tiles(high)[1]).sum()) + symbols.size * shift
-
-
-def _tiles(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(int32 [tiles, TILE], zeros behind the last symbol; sum of magnitudes of each)."""
-    tiles = -(-symbols.size // TILE)
-    padded = np.zeros((tiles, TILE), np.int32)
-    padded.reshape(-1)[: symbols.size] = symbols
-    sums = empty(tiles, np.int64)
-    kernel("field_counts", symbols.size, "tiles").tile_sums(padded.reshape(-1), sums)
-    return padded, sums
+    def encode(self) -> list[bytes | memoryview]:
+        """Pieces of the body."""
+        entries = np.diff(self.classes, prepend=np.int32(0))
+        histogram = field_tables.new_histogram(1)
+        nothing = np.zeros(entries.size, np.uint8)
+        kernel("field_counts", entries.size, "histogram").histogram(entries, nothing, 1, histogram)
+        table = int(field_tables.choose(histogram)[0][0])
+        most = entries.size + field_tiles_slow.TILE * self.classes.size
+        coded, which = empty(most, np.int32), empty(most, np.uint8)
+        coded[: entries.size], which[: entries.size] = entries, table
+        end = int(self._run.take(self.residuals, self.shift, self.classes, entries.size, coded, which))
+        identity = np.arange(field_tables.COUNT, dtype=np.uint8)
+        streams = field_streams.write(coded[:end], which[:end], identity, np.array([entries.size, end]), self.cost)
+        low = _low(field_residual.signed(self.residuals), self.shift) if self.shift else [b"\0"]
+        return [*low, bytes([table]), *streams]
 
 
 def decode_by_tile(reader: Reader, size: int) -> np.ndarray:
-    """int32 [n]: undo `encode_by_tile`. Raises BitstreamError."""
+    """uint32 [n] residuals in zigzag. Raises BitstreamError."""
     complete = _read_low(reader, size)
     table = reader.uint(1, "table of the classes", at_most=field_tables.COUNT - 1)
-    cursor = rans_stream.Cursor(reader.take(reader.left, "rANS stream"))
-    tiles = -(-size // TILE)
-    entries, tables = empty(tiles, np.int32), field_tables.tables()
-    rans_stream.decode_into(entries, _constant(table, tiles), tables, cursor, 0, size)
+    source, tiles = field_streams.Source(reader), -(-size // field_tiles_slow.TILE)
+    entries = source.read(np.empty(tiles, np.int32), np.full(tiles, table, np.uint8), size)
     classes = np.cumsum(entries, dtype=np.int64)
-    used = classes > 0
-    which = np.repeat(_checked(2 * (classes[used] - 1)), TILE)
-    if (classes < 0).any():
-        raise BitstreamError("the stream names a class of tiles below 0")
-    which.flags.writeable = False
-    coded = empty(which.size, np.int32)
-    rans_stream.decode_into(coded, which, tables, cursor, tiles, size)
-    cursor.finish()
-    padded = np.zeros((tiles, TILE), np.int32)
-    padded[used] = coded.reshape(-1, TILE)
-    return complete(padded.reshape(-1)[:size])
+    if classes.min() < 0 or classes.max() > field_tables.SCALES:
+        raise BitstreamError(f"the stream names class {classes.max()} or {classes.min()} of tiles; there are 0 to 32")
+    which = np.repeat((2 * (classes[classes > 0] - 1)).astype(np.uint8), field_tiles_slow.TILE)
+    coded = source.read(empty(which.size, np.int32), which, size)
+    source.finish()
+    symbols = empty(size, np.int32)
+    kernel("field_tiles", size).put(coded, classes.astype(np.int32), symbols)
+    return field_residual.zigzag(complete(symbols))

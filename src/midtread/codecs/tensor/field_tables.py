@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from midtread.entropy import exact_math
+from midtread.entropy.loading import kernel
 from midtread.entropy.tables import Tables, normalise
 
 SCALES = 32
@@ -21,15 +22,16 @@ _LOWEST, _HIGHEST = 0.08, 96.0
 _PRECISION = 16  # bits
 _LEAST_REACH = 8  # symbols of magnitudes below are in every table
 _COUNTED = 128  # magnitudes that a histogram tells apart
+BIT = 256  # costs are in 1 / BIT bits
 
 
 class Costs(NamedTuple):
-    """What an encoder needs to choose a table."""
+    """What an encoder needs to choose a table: whole numbers of 1 / BIT bits, so that all choose alike."""
 
-    bits: np.ndarray  # float32 [COUNT, magnitudes], of one symbol
-    tile_limits: np.ndarray  # float64 [SCALES - 1]: sums of 64 magnitudes from which the next scale is cheaper
-    tile_zero: np.ndarray  # float64 [SCALES]: bits of 64 zeros
-    tile_more: np.ndarray  # float64 [SCALES]: bits that each 1 of magnitude adds
+    bits: np.ndarray  # int32 [COUNT, magnitudes], of one symbol
+    tile_limits: np.ndarray  # int64 [SCALES - 1]: sums of 64 magnitudes from which the next scale is cheaper
+    tile_zero: np.ndarray  # int64 [SCALES]: of 64 zeros
+    tile_more: np.ndarray  # int64 [SCALES]: what each 1 of magnitude adds
 
 
 def _masses(scale: float) -> np.ndarray:
@@ -71,8 +73,8 @@ def _row(half: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def costs() -> Costs:
-    """Bits of symbols under each table; escapes are counted roughly."""
-    bits = np.empty((COUNT, _COUNTED), np.float32)
+    """What symbols cost under each table; escapes are counted roughly."""
+    bits = np.empty((COUNT, _COUNTED))
     for t in range(COUNT):
         low, frequencies = tables().row(t)
         half = frequencies[-low:-1].astype(np.float64)
@@ -82,24 +84,20 @@ def costs() -> Costs:
         bits[t] = known
     ratios = np.exp(-1.0 / np.array(_scales()))
     zero, more = -64.0 * np.log2((1 - ratios) / (1 + ratios)), -np.log2(ratios)
-    return Costs(bits, np.diff(zero) / -np.diff(more), zero, more)
+    return Costs(
+        np.rint(BIT * bits).astype(np.int32),
+        np.ceil(np.diff(zero) / -np.diff(more)).astype(np.int64),
+        np.rint(BIT * zero).astype(np.int64),
+        np.rint(BIT * more).astype(np.int64),
+    )
 
 
-def choose(histogram: np.ndarray) -> tuple[np.ndarray, float]:
-    """(uint8 [contexts]: the cheapest table for each row of a histogram of magnitudes, bits of all rows together)."""
-    rows = np.flatnonzero(histogram.any(axis=1))
-    columns = int(np.flatnonzero(histogram.any(axis=0))[-1]) + 1 if rows.size else 0
-    # Not a matrix product: a BLAS would start threads for these few numbers.
-    bits = np.einsum("ck,tk->ct", histogram[rows, :columns].astype(np.float32), costs().bits[:, :columns])
-    chosen = np.zeros(histogram.shape[0], np.uint8)
-    chosen[rows] = np.argmin(bits, axis=1)
-    return chosen, float(bits.min(axis=1).sum())
-
-
-def tile_bits(sums: np.ndarray) -> np.ndarray:
-    """Bits (float [tiles]) of 64 symbols whose magnitudes have these sums, and of what says so."""
-    which = np.searchsorted(costs().tile_limits, sums, side="right")
-    return np.where(sums == 0, 1.0, costs().tile_zero[which] + sums * costs().tile_more[which] + 2.5)
+def choose(histogram: np.ndarray) -> tuple[np.ndarray, int]:
+    """(uint8 [contexts]: the cheapest table for each row of a histogram of magnitudes, cost of all rows together)."""
+    chosen = np.empty(histogram.shape[0], np.uint8)
+    run = kernel("field_counts", 0, "choose")
+    total = run.choose(histogram, costs().bits, costs().tile_limits, chosen)
+    return chosen, int(total)
 
 
 def new_histogram(contexts: int) -> np.ndarray:
