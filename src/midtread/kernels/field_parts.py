@@ -1,7 +1,6 @@
 """From the symbols of an interpolated box to groups for the entropy coder and back, compiled; see `field_parts_slow`.
 
-Arrays of magnitudes are laid out as in `field_levels`. Numba's cache of `decode` does not see changes made in
-`field_levels` or `rans`: touch this file after changing those.
+Arrays of magnitudes are laid out as in `field_levels`.
 """
 
 from __future__ import annotations

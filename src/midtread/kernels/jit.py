@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -19,12 +23,25 @@ uint64: Any = numba.uint64
 intrinsic: Any = _intrinsic
 
 
+@lru_cache
+def _sources(name: str) -> str:
+    """Digest of a kernel's file and of all that it takes from this room: numba looks at the one file only."""
+    names, texts = [name], {}
+    while names:
+        if (name := names.pop()) not in texts:
+            texts[name] = (Path(__file__).parent / f"{name}.py").read_text()
+            names += re.findall(r"^from midtread\.kernels\.(\w+) import", texts[name], re.MULTILINE)
+    return sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile on first call. Cached beside the source, in the user's cache or in NUMBA_CACHE_DIR; else not cached."""
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # numba found no folder it may write
         return njit(nogil=True, error_model="numpy")(function)
+    compiled._cache._cache_file._source_stamp = _sources(function.__module__.rpartition(".")[2])
+    return compiled
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -1,8 +1,4 @@
-"""Decoding wavelet bands, compiled; defined in `wavelet_coder_slow`.
-
-Numba's cache of these kernels does not see a change made in `rans` or `wavelet_contexts`: touch this file after
-changing one of them.
-"""
+"""Decoding wavelet bands, compiled; defined in `wavelet_coder_slow`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Encoding wavelet bands, compiled; defined in `wavelet_coder_slow`.
-
-Numba's cache of these kernels does not see a change made in `wavelet_contexts`: touch this file after changing it.
-"""
+"""Encoding wavelet bands, compiled; defined in `wavelet_coder_slow`."""
 
 from __future__ import annotations
 
