@@ -118,28 +118,44 @@ def test_extremes_agree_with_numpy(dtype):
     assert np.array(most, bits.dtype).view(dtype) == part[part < limit].max()
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+def test_roughness_is_that_of_each_axis(dtype):
+    x = rough((6, 9, 40), dtype, 4).reshape(-1)
+    box, results = Box(41, np.array([360, 40]), np.array([4, 2, 30])), []
+    for run in (field_extent, field_extent_slow):
+        out = np.full(3, 7, np.int64)
+        run.roughness(x, box.start, box.strides, box.shape, 0.01, out)
+        results.append(out.tolist())
+    assert results[0] == results[1]
+    assert results[0][0] > 0 == results[0][1]  # two rows have no middle
+    slope = np.arange(6 * 9 * 40.0, dtype=dtype) ** 2
+    field_extent.roughness(slope, box.start, box.strides, np.array([4, 5, 30]), 2.0, out)
+    assert out.tolist() == [16 * 360**2, 16 * 40**2, 16]  # 2 b - a - c of a square is twice the pitch squared
+
+
 SHAPES = [(1, 1, 2), (1, 1, 9), (1, 5, 7), (6, 5, 8), (9, 2, 3), (2, 3, 17), (4, 8, 8), (1, 2, 3), (2, 1, 1), (5, 1, 1)]
 
 
-def interpolated(run, x, box, step, bound, shift=0):
+def interpolated(run, x, box, step, bound, shift=0, axes=0x77):
     """(symbols, contexts, places of exceptions, what `restore` makes of the symbols)."""
-    room = box.size + 2 * int(np.prod((box.shape + 1) // 2))
+    room = 3 * box.size
     scratch = np.empty(room, x.dtype), np.empty(room, x.dtype), np.empty(room, np.uint8)
     symbols, found = np.zeros(box.size, np.int32), np.zeros(box.size, np.int32)
     contexts, out = np.zeros(box.size, np.uint8), np.zeros(x.size, x.dtype)
-    arguments = (x, box.start, box.strides, box.shape, step, bound, shift, symbols, contexts, found, scratch)
+    arguments = (x, box.start, box.strides, box.shape, step, bound, axes, shift, symbols, contexts, found, scratch)
     count = run.forward(*arguments)
-    run.restore(symbols, step, box.start, box.strides, box.shape, out, np.empty(room, x.dtype))
+    run.restore(symbols, step, axes, box.start, box.strides, box.shape, out, np.empty(room, x.dtype))
     return symbols, contexts, np.sort(found[:count]), out
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("shape", [(1, 1, 1), *SHAPES], ids=str)
-def test_interpolation_twins_give_the_same_symbols_and_the_same_floats(dtype, shape):
+@pytest.mark.parametrize("axes", [0x77, 0x73, 0x33, 0x15, 0x11, 0x46, 0x64])
+def test_interpolation_twins_give_the_same_symbols_and_the_same_floats(dtype, shape, axes):
     x = rough((10, 9, 20), dtype, 3).reshape(-1)
     x.flags.writeable = False
     box = Box(23, np.array([180, 20]), np.array(shape))
-    results = [interpolated(run, x, box, 0.1, 0.05, shift=1) for run in (field_levels, field_levels_slow)]
+    results = [interpolated(run, x, box, 0.1, 0.05, 1, axes) for run in (field_levels, field_levels_slow)]
     for fast, slow in zip(*results, strict=True):
         np.testing.assert_array_equal(fast, slow)
     _, _, found, back = results[0]
@@ -163,17 +179,19 @@ def test_a_cubic_polynomial_is_predicted_inside_up_to_the_error_of_the_known_poi
     field = ((x**3 - 2 * y**2 * z + z**3) / 64).reshape(-1)
     field.flags.writeable = False
     symbols = interpolated(field_levels, field, whole((16, 16, 16)), 2.0**-10, 2.0**-11)[0]
-    for part in field_levels_slow.levels((16, 16, 16))[-1].parts:
+    for part in field_levels_slow.levels((16, 16, 16), 0x77)[-1].parts:
         inner = symbols[part.start : part.stop].reshape(part.shape)[2:-2, 2:-2, 2:-2]
         assert inner.size
         assert np.abs(inner).max() <= 1  # without the cubic, hundreds
 
 
+@pytest.mark.parametrize("axes", [0x77, 0x33, 0x55, 0x10])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_levels_hold_every_point_once(shape):
-    parts = [part for level in field_levels_slow.levels(shape) for part in level.parts]
-    assert [part.start for part in parts] == [1, *[part.stop for part in parts[:-1]]]
-    assert parts[-1].stop == np.prod(shape)
+def test_levels_hold_every_point_once(shape, axes):
+    parts = [part for level in field_levels_slow.levels(shape, axes) for part in level.parts]
+    ends = [int(np.prod(field_levels_slow.corner(shape, axes))), *[part.stop for part in parts]]
+    assert [part.start for part in parts] == ends[:-1]
+    assert ends[-1] == np.prod(shape)
 
 
 def test_contexts_are_the_first_of_their_group_where_nothing_is_beside():
@@ -181,7 +199,7 @@ def test_contexts_are_the_first_of_their_group_where_nothing_is_beside():
     x[4, 4, 3] = 1e3  # of the finest level, so that no other level knows of it
     x.flags.writeable = False
     symbols, contexts, _, _ = interpolated(field_levels, x.reshape(-1), whole((9, 9, 9)), 1.0, 0.5)
-    along_x, along_y, along_z, in_plane, *_ = field_levels_slow.levels((9, 9, 9))[-1].parts
+    along_x, along_y, along_z, in_plane, *_ = field_levels_slow.levels((9, 9, 9), 0x77)[-1].parts
     for part in (along_x, along_y, along_z):
         assert (contexts[part.start : part.stop] == part.first).all()
     beside = (contexts[in_plane.start : in_plane.stop] > in_plane.first).reshape(in_plane.shape)
@@ -190,20 +208,20 @@ def test_contexts_are_the_first_of_their_group_where_nothing_is_beside():
     assert (np.diff(field_levels_slow.CONTEXT_OF.astype(int)) >= 0).all()
 
 
-@pytest.mark.parametrize("streams", [1, 4])
+@pytest.mark.parametrize(("streams", "axes"), [(1, 0x77), (4, 0x77), (2, 0x35)])
 @pytest.mark.parametrize("scale", [0.002, 40.0])
-def test_parts_come_back_from_their_streams_with_both_twins(streams, scale):
+def test_parts_come_back_from_their_streams_with_both_twins(streams, axes, scale):
     shape, packed = np.array([35, 36, 41]), field_tables.tables().packed
     n = int(shape.prod())
     x = np.cumsum(np.random.default_rng(8).laplace(scale=scale, size=n))
     x.flags.writeable = False
-    symbols, contexts, _, _ = interpolated(field_levels, x, whole(shape), 1.0, 0.5)
+    symbols, contexts, _, _ = interpolated(field_levels, x, whole(shape), 1.0, 0.5, axes=axes)
     table_of = np.arange(field_parts_slow.FLAG + 1, dtype=np.uint8) % 64
     results = []
     for run in (field_parts, field_parts_slow):
         most = 5 + n + n // field_parts_slow.TILE + 1
         coded, which, ends = np.zeros(most, np.int32), np.zeros(most, np.uint8), np.zeros(200, np.int64)
-        groups = int(run.gather(symbols, contexts, shape, 0, 5, coded, which, ends))
+        groups = int(run.gather(symbols, contexts, shape, axes, 0, 5, coded, which, ends))
         size = int(ends[groups - 1])
         dealt, tables, stops = np.zeros(size, np.int32), np.zeros(size, np.uint8), np.zeros(streams, np.int64)
         run.deal(coded[:size], which[:size], table_of, ends[:groups], streams, dealt, tables, stops)
@@ -221,10 +239,10 @@ def test_parts_come_back_from_their_streams_with_both_twins(streams, scale):
         end = np.append(starts[1:], words.size)
         source = field_parts_slow.Streams(states.copy(), np.append(words, np.zeros(16, np.uint32)), starts.copy(), end,
                                           np.zeros(streams, np.int64))  # fmt: skip
-        first, back, room = np.zeros(5, np.int32), np.full(n, 9, np.int32), 2 * n
+        first, back, room = np.zeros(5, np.int32), np.full(n, 9, np.int32), 3 * n
         assert run.read(first, np.zeros(5, np.uint8), packed, source)
         scratch = np.zeros(room, np.uint8), np.zeros(n, np.uint8), np.zeros(n + 1, np.int32), np.zeros(room, np.uint8)
-        assert run.decode(shape, table_of, packed, source, back, scratch)
+        assert run.decode(shape, axes, table_of, packed, source, back, scratch)
         np.testing.assert_array_equal(back, symbols)
         np.testing.assert_array_equal(source.p, source.end)
 

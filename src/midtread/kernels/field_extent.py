@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from midtread.kernels.jit import jit
+from midtread.kernels.jit import int64, jit
 
 
 @jit
@@ -36,3 +36,22 @@ def largest(bits: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray
                 magnitude = number(row[i] & ones)
                 most = max(most, magnitude if magnitude < bound else number(0))
     return most
+
+
+@jit
+def roughness(x: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray, step: float, out: np.ndarray) -> None:
+    """Second differences along each axis; see `field_extent_slow.roughness`."""
+    pitch = (strides[0], strides[1], 1)
+    scale = 16.0 / step
+    for axis in range(3):
+        total, count = int64(0), 0
+        low = (int(axis == 0), int(axis == 1), int(axis == 2))
+        for z in range(low[0], shape[0] - low[0]):
+            for y in range(low[1], shape[1] - low[1]):
+                for i in range(low[2], shape[2] - low[2]):
+                    at = start + z * strides[0] + y * strides[1] + i
+                    a, b, c = x[at - pitch[axis]] * scale, x[at] * scale, x[at + pitch[axis]] * scale
+                    if abs(a) < 2.0**30 and abs(b) < 2.0**30 and abs(c) < 2.0**30:
+                        total += int64(abs(2 * np.rint(b) - np.rint(a) - np.rint(c)))
+                        count += 1
+        out[axis] = total // count if count else int64(0)

@@ -1,9 +1,10 @@
 """Interpolation between the known points of a grid, and contexts from the symbols beside, in NumPy: the definition.
 
-A box is seen as levels of points: level l has those whose coordinates are multiples of 2**l, the coarsest the corner
-alone. What a level adds to the next coarser one, which is known, are seven kinds of points: those with odd coordinates
-along some of the axes. A kind is interpolated along each of its odd axes from a kind with one odd axis less, and the
-results are averaged. Kinds are arrays of their own: what is interpolated at i lies between i and i + 1.
+A box is seen as levels of points: level l has those whose coordinates along the axes to split are multiples of 2**l;
+the coarsest those where they are 0, the corner. What a level adds to the next coarser one, which is known, are up to
+seven kinds of points: those with odd coordinates along some of the axes. A kind is interpolated along each of its odd
+axes that counts (all, when none does) from a kind with one odd axis less, and the results are averaged. Kinds are
+arrays of their own: what is interpolated at i lies between i and i + 1.
 
     along an axis   i - 1    i   (?)   i + 1    i + 2
     cubic              -1    9           9        -1     / 16
@@ -50,21 +51,37 @@ class Level(NamedTuple):
     parts: tuple[Part, ...]
 
 
+def corner(shape: tuple[int, int, int], axes: int) -> tuple[int, int, int]:
+    """The points of the coarsest level: one along the axes to split."""
+    z, y, x = (1 if axes >> 4 & 4 >> axis else n for axis, n in enumerate(shape))
+    return z, y, x
+
+
 @lru_cache(maxsize=64)
-def levels(shape: tuple[int, int, int]) -> tuple[Level, ...]:
-    """The levels of a box, coarsest first; the one symbol before them is the corner's.
+def levels(shape: tuple[int, int, int], axes: int) -> tuple[Level, ...]:
+    """The levels of a box, coarsest first; the symbols before them are the corner's.
 
     Contexts are of six groups: the finest level and all others, each with one, two or three odd axes.
+
+    Args:
+        shape: of the box.
+        axes: along which is interpolated | 16 * those to split; bit 0 is x, bit 1 y, bit 2 z.
     """
+    split, least = axes >> 4, corner(shape, axes)
     shapes = [shape]
-    while max(shapes[-1]) > 1:
-        z, y, x = shapes[-1]
-        shapes.append((z + 1 >> 1, y + 1 >> 1, x + 1 >> 1))
-    found, start = [], 1
-    for number, (z, y, x) in reversed(list(enumerate(shapes[:-1]))):
+    while shapes[-1] != least:
+        z, y, x = (n + 1 >> 1 if split & 4 >> axis else n for axis, n in enumerate(shapes[-1]))
+        shapes.append((z, y, x))
+    found, start = [], least[0] * least[1] * least[2]
+    for number, level in reversed(list(enumerate(shapes[:-1]))):
+        z, y, x = level
         parts = []
-        for odd in ORDER:
-            part = (z + 1 - (odd >> 2)) // 2, (y + 1 - (odd >> 1 & 1)) // 2, (x + 1 - (odd & 1)) // 2
+        for odd in (odd for odd in ORDER if odd & split == odd):
+            sides = (
+                n if not split & 4 >> axis else n >> 1 if odd & 4 >> axis else n + 1 >> 1
+                for axis, n in enumerate(level)
+            )
+            part = next(sides), next(sides), next(sides)
             size = part[0] * part[1] * part[2]
             if size:
                 first = CONTEXTS * ((3 if number else 0) + odd.bit_count() - 1)
@@ -77,19 +94,29 @@ def levels(shape: tuple[int, int, int]) -> tuple[Level, ...]:
 class Kinds:
     """Arrays of one level by the odd axes of their points; 0: those known from coarser levels."""
 
-    def __init__(self, known: np.ndarray) -> None:
+    def __init__(self, known: np.ndarray, axes: int) -> None:
         self.arrays: dict[int, np.ndarray] = {0: known}
+        self._axes = axes
 
     def near(self, odd: int) -> list[tuple[int, np.ndarray]]:
-        """(axis, what a kind is interpolated from along it), for each of its odd axes."""
-        return [(axis, self.arrays[odd ^ 4 >> axis]) for axis in range(3) if odd & 4 >> axis]
+        """(axis, what a kind is interpolated from along it), for each that counts."""
+        along = odd & self._axes or odd
+        return [(axis, self.arrays[odd ^ 4 >> axis]) for axis in range(3) if along & 4 >> axis]
 
     def complete(self, shape: tuple[int, int, int]) -> np.ndarray:
         """All points in their places."""
         out = np.empty(shape, self.arrays[0].dtype)
         for odd, array in self.arrays.items():
-            out[odd >> 2 :: 2, odd >> 1 & 1 :: 2, odd & 1 :: 2] = array
+            out[self.places(odd)] = array
         return out
+
+    def places(self, odd: int, stride: int = 1) -> tuple[slice, ...]:
+        """Where the points of a kind are, in the volume of a level or (stride) of the box."""
+        split = self._axes >> 4
+        starts = (stride if odd & bit else 0 for bit in (4, 2, 1))
+        return tuple(
+            slice(start, None, 2 * stride if split & bit else 1) for start, bit in zip(starts, (4, 2, 1), strict=True)
+        )
 
 
 def _along(near: np.ndarray, axis: int, count: int) -> np.ndarray:
@@ -119,7 +146,7 @@ def predict(kinds: Kinds, part: Part) -> np.ndarray:
 
 
 def contexts_of(kinds: Kinds, part: Part) -> np.ndarray:
-    """uint8, the shape of the part: CONTEXT_OF the magnitudes at the two points beside each along its odd axes.
+    """uint8, the shape of the part: CONTEXT_OF the magnitudes at the two points beside each along the axes that count.
 
     The one point counts twice where there is only one. `kinds` are of magnitudes.
     """
@@ -150,7 +177,7 @@ def _quantize(x: np.ndarray, x_hat: np.ndarray, step: float) -> tuple[np.ndarray
 
 
 def forward(
-    x: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray, step: float, bound: float, shift: int,
+    x: np.ndarray, start: int, strides: np.ndarray, shape: np.ndarray, step: float, bound: float, axes: int, shift: int,
     symbols: np.ndarray, contexts: np.ndarray, found: np.ndarray, scratch: Any,
 ) -> int:  # fmt: skip
     """Quantize a box, each point against its interpolation from what the decoder will know.
@@ -162,6 +189,7 @@ def forward(
         shape: int64 [3] of the box.
         step: of the quantizer; NaN and what is too far off get the symbol 0.
         bound: largest error in float64 that is no exception.
+        axes: see `levels`; a kind with no odd axis among those to interpolate along takes all of its own.
         shift: contexts are those of symbols >> shift.
         symbols: int32 [n], filled, in symbol order.
         contexts: uint8 [n], filled, in symbol order.
@@ -173,7 +201,7 @@ def forward(
     """
     sides = (int(shape[0]), int(shape[1]), int(shape[2]))
     volume, places = _view(x, start, strides, sides), np.arange(symbols.size, dtype=np.int32).reshape(sides)
-    plan, count = levels(sides), 0
+    plan, count = levels(sides, axes), 0
 
     def code(values: np.ndarray, x_hat: np.ndarray, where: np.ndarray, first: int) -> np.ndarray:
         nonlocal count
@@ -185,14 +213,15 @@ def forward(
         return x_hat
 
     with np.errstate(all="ignore"):
-        known = code(volume[:1, :1, :1], np.zeros((1, 1, 1), x.dtype), places[:1, :1, :1], 0)
-        sizes = np.full((1, 1, 1), 0, np.uint8) + magnitudes(symbols[:1] >> shift)
-        contexts[0] = CORNER
+        least = corner(sides, axes)
+        first = tuple(slice(n) for n in least)
+        known = code(volume[first], np.zeros(least, x.dtype), places[first], 0)
+        sizes = magnitudes(symbols[: known.size] >> shift).reshape(least)
+        contexts[: known.size] = CORNER
         for level, stride in zip(plan, reversed([1 << i for i in range(len(plan))]), strict=True):
-            kinds, near = Kinds(known), Kinds(sizes)
+            kinds, near = Kinds(known, axes), Kinds(sizes, axes)
             for part in level.parts:
-                odd = (part.odd >> 2, part.odd >> 1 & 1, part.odd & 1)
-                where = tuple(slice(stride * one, None, 2 * stride) for one in odd)
+                where = kinds.places(part.odd, stride)
                 kinds.arrays[part.odd] = code(volume[where], predict(kinds, part), places[where], part.start)
                 contexts[part.start : part.stop] = contexts_of(near, part).reshape(-1)
                 high = symbols[part.start : part.stop] >> shift
@@ -204,19 +233,21 @@ def forward(
 def restore(
     symbols: np.ndarray,
     step: float,
+    axes: int,
     start: int,
     strides: np.ndarray,
     shape: np.ndarray,
     out: np.ndarray,
     x_hat: np.ndarray,
 ) -> None:
-    """Fill a box of the vector `out` with what `forward` makes of it; arguments as there. `x_hat`: for the other twin."""
+    """Fill a box of the vector `out` with what `forward` makes of it; arguments as there. `x_hat`: for the twin."""
     sides = (int(shape[0]), int(shape[1]), int(shape[2]))
     number = out.dtype.type
     with np.errstate(all="ignore"):
-        known = np.full((1, 1, 1), number(0) + symbols[:1].astype(out.dtype)[0] * number(step))
-        for level in levels(sides):
-            kinds = Kinds(known)
+        least = corner(sides, axes)
+        known = symbols[: np.prod(least)].astype(out.dtype).reshape(least) * number(step)
+        for level in levels(sides, axes):
+            kinds = Kinds(known, axes)
             for part in level.parts:
                 more = symbols[part.start : part.stop].astype(out.dtype).reshape(part.shape) * number(step)
                 kinds.arrays[part.odd] = predict(kinds, part) + more

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from midtread.kernels.field_levels import contexts_row, depth, first_context, layout, weave
+from midtread.kernels.field_levels import along_of, contexts_row, corner, depth, first_context, layout, weave
 from midtread.kernels.field_levels_slow import CORNER, FAR
 from midtread.kernels.field_parts_slow import FLAG, LANES, TILE, WITH_TILES, Streams
 from midtread.kernels.jit import int32, int64, jit, uint8, uint32, uint64
@@ -33,7 +33,7 @@ def _silent(contexts: np.ndarray, start: int, first: int, out: np.ndarray) -> in
 
 @jit
 def gather(
-    symbols: np.ndarray, contexts: np.ndarray, shape: np.ndarray, shift: int, first: int, coded: np.ndarray,
+    symbols: np.ndarray, contexts: np.ndarray, shape: np.ndarray, axes: int, shift: int, first: int, coded: np.ndarray,
     which: np.ndarray, ends: np.ndarray,
 ) -> int:  # fmt: skip
     """What is coded of a box; see `field_parts_slow.gather`."""
@@ -41,11 +41,13 @@ def gather(
     silent = np.empty(symbols.size // TILE, np.uint8)
     shift, at, groups = int32(shift), uint64(first), 2
     ends[0] = first
-    coded[at], which[at] = symbols[0] >> shift, contexts[0]
-    at += uint64(1)
+    planes, rows, columns = corner(shape, axes)
+    for k in range(uint64(planes * rows * columns)):
+        coded[at], which[at] = symbols[k] >> shift, contexts[k]
+        at += uint64(1)
     ends[1] = at
-    for level in range(depth(shape) - 1, -1, -1):
-        layout(shape, level, dims, starts)
+    for level in range(depth(shape, axes) - 1, -1, -1):
+        layout(shape, axes, level, dims, starts)
         for i in range(7):
             odd = _KINDS[i]
             size, start = dims[odd, 0] * dims[odd, 1] * dims[odd, 2], starts[odd]
@@ -191,30 +193,35 @@ def _read_quiet(quiet: np.ndarray, flags: int, table: int, packed: Packed, strea
 
 @jit
 def decode(
-    shape: np.ndarray, table_of: np.ndarray, packed: Packed, streams: Streams, symbols: np.ndarray,
+    shape: np.ndarray, axes: int, table_of: np.ndarray, packed: Packed, streams: Streams, symbols: np.ndarray,
     scratch: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> bool:  # fmt: skip
     """Fill the symbols of a box; see `field_parts_slow.decode`. `scratch`: sizes, contexts, values, tables."""
     sizes, contexts, values, tables = scratch
     dims, starts = np.empty((8, 3), np.uint64), np.empty(8, np.uint64)
     total, all_quiet = np.empty(shape[2], np.uint16), np.empty(symbols.size // TILE, np.uint8)
-    tables[0] = table_of[CORNER]
-    if not read(symbols[:1], tables[:1], packed, streams):
+    planes, rows, columns = corner(shape, axes)
+    known = planes * rows * columns
+    tables[:known] = table_of[CORNER]
+    if not read(symbols[:known], tables[:known], packed, streams):
         return False
-    _magnitudes(symbols, uint64(0), uint64(1), sizes)
-    sizes[layout(shape, depth(shape), dims, starts)] = sizes[0]
-    for level in range(depth(shape) - 1, -1, -1):
-        complete = layout(shape, level, dims, starts)
+    _magnitudes(symbols, uint64(0), uint64(known), sizes)
+    complete = layout(shape, axes, depth(shape, axes), dims, starts)
+    for k in range(uint64(known)):
+        sizes[complete + k] = sizes[k]
+    for level in range(depth(shape, axes) - 1, -1, -1):
+        complete = layout(shape, axes, level, dims, starts)
         for i in range(7):
             odd = uint64(_KINDS[i])
             first, width = first_context(level, _KINDS[i]), dims[odd, 2]
+            along = uint64(along_of(_KINDS[i], axes))
             start, stop = starts[odd], starts[odd] + dims[odd, 0] * dims[odd, 1] * width
             if start == stop:
                 continue
             for z in range(dims[odd, 0]):
                 for y in range(dims[odd, 1]):
                     at = start + (z * dims[odd, 1] + y) * width
-                    contexts_row(sizes, starts, dims, odd, first, z, y, total, contexts, at, width)
+                    contexts_row(sizes, starts, dims, odd, along, first, z, y, total, contexts, at, width)
             quiet = all_quiet[: (int(stop - start) // TILE if stop - start >= WITH_TILES else 0)]
             flags = _silent(contexts, start, first, quiet)
             if flags and not _read_quiet(quiet, flags, table_of[FLAG], packed, streams, values, tables):
@@ -225,6 +232,6 @@ def decode(
             _scatter(values, quiet, symbols, start, stop)
             _magnitudes(symbols, start, stop, sizes)
         if level:
-            rows, columns = dims[0, 1] + dims[2, 1], dims[0, 2] + dims[1, 2]
-            weave(sizes, starts, dims, sizes, complete, rows * columns, columns)
+            height, width = dims[0, 1] + dims[2, 1], dims[0, 2] + dims[1, 2]
+            weave(sizes, axes, starts, dims, sizes, complete, height * width, width)
     return True

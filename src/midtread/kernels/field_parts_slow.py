@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from midtread.kernels import rans_slow
-from midtread.kernels.field_levels_slow import CORNER, Kinds, contexts_of, levels, magnitudes
+from midtread.kernels.field_levels_slow import CORNER, Kinds, contexts_of, corner, levels, magnitudes
 from midtread.kernels.packed import Packed
 
 TILE = 16
@@ -38,7 +38,7 @@ def share(count: int, streams: int) -> int:
 
 
 def gather(
-    symbols: np.ndarray, contexts: np.ndarray, shape: np.ndarray, shift: int, first: int, coded: np.ndarray,
+    symbols: np.ndarray, contexts: np.ndarray, shape: np.ndarray, axes: int, shift: int, first: int, coded: np.ndarray,
     which: np.ndarray, ends: np.ndarray,
 ) -> int:  # fmt: skip
     """What is coded of a box.
@@ -47,6 +47,7 @@ def gather(
         symbols: int32 [n], in symbol order.
         contexts: uint8 [n], of symbols >> shift.
         shape: int64 [3] of the box.
+        axes: see `field_levels_slow.levels`.
         shift: low bits that are not coded.
         first: places to leave free at the start; they are the first group.
         coded: int32 [first + n + n // 64 + 1], filled.
@@ -57,8 +58,10 @@ def gather(
         Number of groups.
     """
     groups = [(np.zeros(first, np.int32), np.zeros(first, np.uint8))]
-    groups.append((symbols[:1] >> shift, contexts[:1]))
-    for level in levels(tuple(shape.tolist())):
+    sides = tuple(shape.tolist())
+    least = int(np.prod(corner(sides, axes)))
+    groups.append((symbols[:least] >> shift, contexts[:least]))
+    for level in levels(sides, axes):
         for part in level.parts:
             high, own = symbols[part.start : part.stop] >> shift, contexts[part.start : part.stop]
             silent, tiles = _silent(own, part.first)
@@ -153,7 +156,7 @@ def read(out: np.ndarray, tables: np.ndarray, packed: Packed, streams: Streams) 
 
 
 def decode(
-    shape: np.ndarray, table_of: np.ndarray, packed: Packed, streams: Streams, symbols: np.ndarray,
+    shape: np.ndarray, axes: int, table_of: np.ndarray, packed: Packed, streams: Streams, symbols: np.ndarray,
     scratch: tuple[np.ndarray, ...],
 ) -> bool:  # fmt: skip
     """Undo `gather` and `deal` but for the first group: fill symbols, int32 [n]. False: the bytes are damaged.
@@ -161,13 +164,15 @@ def decode(
     `scratch` is the compiled twin's.
     """
     take = _reader(packed, streams)
-    corner = take(table_of[[CORNER]])
-    if corner is None:
+    sides = tuple(shape.tolist())
+    least = corner(sides, axes)
+    first = take(np.full(np.prod(least), table_of[CORNER], np.uint8))
+    if first is None:
         return False
-    symbols[:1] = corner
-    known = magnitudes(symbols[:1]).reshape(1, 1, 1)
-    for level in levels(tuple(shape.tolist())):
-        kinds = Kinds(known)
+    symbols[: first.size] = first
+    known = magnitudes(first).reshape(least)
+    for level in levels(sides, axes):
+        kinds = Kinds(known, axes)
         for part in level.parts:
             own, here = contexts_of(kinds, part).reshape(-1), symbols[part.start : part.stop]
             silent, tiles = _silent(own, part.first)

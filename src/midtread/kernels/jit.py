@@ -37,7 +37,7 @@ def _sources(name: str) -> str:
 def jit(function: Callable[..., Any]) -> Any:
     """Compile on first call. Cached beside the source, in the user's cache or in NUMBA_CACHE_DIR; else not cached."""
     try:
-        compiled = njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled: Any = njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError:  # numba found no folder it may write
         return njit(nogil=True, error_model="numpy")(function)
     compiled._cache._cache_file._source_stamp = _sources(function.__module__.rpartition(".")[2])

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ from midtread.codecs.tensor.field_grid import Grid, cut, fold, meeting, region, 
 from midtread.container import Chunk, File, Reader, varint
 from midtread.container.file import Tag, shape_and_dtype
 from midtread.entropy.loading import expecting
-from midtread.errors import BitstreamError, CodecError, UsageError
+from midtread.errors import BitstreamError, CodecError, MissingError, UsageError
 from midtread.spec import (
     FLOATS,
     INTEGERS,
@@ -39,10 +40,12 @@ from midtread.spec import (
     check_choice,
     check_range,
     dtype_of,
+    missing,
 )
 
 VERSION = 1
 MODES = ("fast", "ratio")
+DEVICES = ("cpu", "cuda")
 _MOST = {"fast": 1 << 20, "ratio": 1 << 18}  # values in a box
 _BOUNDS = ("max_error", "max_error_of_range", "max_error_of_value")
 _ARENA_BYTES = 1 << 23
@@ -63,6 +66,7 @@ class Field(Codec):
     max_error_of_value: float | None = None  # relative to each value; floats only
     mode: str = "ratio"  # or "fast"
     threads: int = 1  # boxes at a time; the bytes do not depend on it
+    device: str = "cpu"  # "cuda": arrays in the memory of a GPU, both ways; the bytes do not depend on it
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in _BOUNDS if getattr(self, name) is not None}
@@ -73,9 +77,12 @@ class Field(Codec):
             raise UsageError(f"codec 'field' takes one bound, got {' and '.join(f'{k}={v}' for k, v in given.items())}")
         check_choice(self.name, "mode", self.mode, MODES)
         check_range(self.name, "threads", self.threads, 1, 1024, integer=True)
+        check_choice(self.name, "device", self.device, DEVICES)
 
     def encode(self, x: np.ndarray) -> bytes:
         """An array of any rank -> a midtread file. Where a bound saves nothing, every bit is kept, with a warning."""
+        if self.device == "cuda":
+            return _gpu().encode(self, x)
         x = self.check(x)
         flat = x.reshape(-1).view()
         flat.flags.writeable = False
@@ -120,12 +127,23 @@ class Field(Codec):
 
     def decode(self, data: bytes) -> np.ndarray:
         """What `encode` wrote -> the array. Raises BitstreamError or LimitError."""
-        return decode(data, threads=self.threads)
+        return _gpu().decode(data) if self.device == "cuda" else decode(data, threads=self.threads)
 
     @property
     def lossless(self) -> bool:
         """With a bound of 0."""
         return 0 in (self.max_error, self.max_error_of_range, self.max_error_of_value)
+
+
+def _gpu() -> Any:
+    """What this codec is on a GPU. Raises MissingError, UsageError."""
+    if line := missing((("numba_cuda", "pip install 'midtread[gpu]'"),)):
+        raise MissingError(f"codec 'field': device='cuda' needs numba-cuda: {line}")
+    from numba import cuda
+
+    if not cuda.is_available():
+        raise UsageError("codec 'field': device='cuda' found no GPU with CUDA on this machine; leave device='cpu'")
+    return import_module("midtread.codecs.tensor.field_cuda")
 
 
 def decode(

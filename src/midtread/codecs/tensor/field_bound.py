@@ -68,12 +68,13 @@ def spread(x: np.ndarray) -> float:
         return min(most - least, float(np.finfo(np.float64).max))
 
 
-def step_of(x: np.ndarray, box: Box, dtype: np.dtype, bound: float) -> float:
-    """Width of the quantizer's steps in a box, 0 when the bound is too fine for any.
+def steps_of(x: np.ndarray, box: Box, dtype: np.dtype, bound: float) -> tuple[float, float]:
+    """Width of the quantizer's steps in a box for multiples of it and for anything else, 0 when too fine for any.
 
     For floats it is 2 * (bound - u / 2), with u the distance of neighbouring floats at the largest value of the box: so
     much may rounding to the type add. Fill values and the like, 2**(bits of the mantissa - 1) bounds away from 0 or
-    more, do not count; they are exceptions anyway. Values that are multiples of a unit get steps that are, too.
+    more, do not count; they are exceptions anyway. Values that are multiples of a unit get steps that are, too, where
+    they are quantized to multiples of the step.
 
     Args:
         x: float32 or float64 vector, for other types the float64 copy that is quantized.
@@ -83,7 +84,7 @@ def step_of(x: np.ndarray, box: Box, dtype: np.dtype, bound: float) -> float:
     """
     kind = kind_of(dtype)
     if not kind.floating:
-        return 2.0 * math.floor(bound) + 1.0 if bound < _EXACT / 4 else 0.0
+        return (2.0 * math.floor(bound) + 1.0,) * 2 if bound < _EXACT / 4 else (0.0, 0.0)
     limit = np.array(min(bound * 2.0 ** (kind.mantissa_bits - 1), float(np.finfo(x.dtype).max)), x.dtype)
     bits, _ = bits_of(x)
     found = kernel("field_extent", box.size, ("largest", x.dtype.str)).largest(
@@ -91,11 +92,12 @@ def step_of(x: np.ndarray, box: Box, dtype: np.dtype, bound: float) -> float:
     )
     most = float(np.array(found, bits.dtype).view(x.dtype))
     exponent = max(math.frexp(most)[1] - 1, kind.least_exponent)
-    step = 2.0 * bound - math.ldexp(1.0, exponent - kind.mantissa_bits)
+    step = plain = 2.0 * bound - math.ldexp(1.0, exponent - kind.mantissa_bits)
     if unit := _unit(x, box, step):
         odd = unit * (2.0 * (bound // unit) + 1.0)  # as for whole numbers: all errors are multiples of the unit, too
         step = odd if odd > 0.75 * step else step
-    return step if step > 0.5 * bound and 2.0**-1000 < step < 2.0**1000 else 0.0
+    good = plain > 0.5 * bound and 2.0**-1000 < plain < 2.0**1000
+    return (step, plain) if good else (0.0, 0.0)
 
 
 def _unit(x: np.ndarray, box: Box, step: float) -> float:

@@ -15,18 +15,22 @@ from typing import NamedTuple
 import numpy as np
 import zstandard
 
-from midtread.codecs.tensor import field_bound, field_memory, field_residual, field_symbols, floats
+from midtread.codecs.tensor import field_bound, field_memory, field_residual, field_symbols, field_tables, floats
 from midtread.codecs.tensor import field_interpolation as interpolation
 from midtread.codecs.tensor.field_bound import LINEAR
 from midtread.codecs.tensor.field_grid import Box, Grid, whole
 from midtread.container import Reader, varint
+from midtread.entropy.loading import kernel
 from midtread.errors import BitstreamError
 from midtread.spec import stage
 
 # Kinds of boxes. PACKED, PACKED + 1, PACKED + 2: Lorenzo differences along 1, 2 or 3 axes; CODED likewise.
 EXACT, PACKED, CODED, INTERPOLATED = 0, 1, 4, 7
-_TRIED = 1 << 14  # values of a box that are tried to find its predictor
+TRIED = 1 << 14  # values of a box that are tried to find its predictor
 _ZSTD_LEVEL = 3
+_LOOKED_AT = 1 << 13  # values of a box whose roughness along its axes is looked at
+_ROUGHER = 2  # times the least: too rough to interpolate along
+_EXCEPTION_COST = 10 * field_tables.BIT  # for each byte of the value: it and its place
 
 
 class Plan(NamedTuple):
@@ -36,22 +40,56 @@ class Plan(NamedTuple):
     bound: float  # 0: bit-exact
     scale: int  # LINEAR: the bound is absolute; ORDERED: relative to each value
     kinds: tuple[int, ...]  # to choose from, box by box
+    axes: int = 0x77  # along which interpolation goes: see `kernels.field_levels_slow`
 
 
 def plan(x: np.ndarray, grid: Grid, bound: float, scale: int, mode: str) -> Plan:
-    """How the boxes of a read-only vector are to be encoded; in fast mode one kind for all, from samples."""
+    """How the boxes of a read-only vector are to be encoded; one kind (fast mode) or axes for all, from samples."""
     orders = range(1 + sum(n > 1 for n in grid.volume[:2]))
     if bound <= 0:
         return Plan(x.dtype, 0.0, scale, (EXACT,))
-    if mode == "ratio":
-        return Plan(x.dtype, bound, scale, (INTERPOLATED, *(CODED + order for order in orders)))
-    sizes = []
-    for kind in (PACKED + order for order in orders):
-        trial = Plan(x.dtype, bound, scale, (kind,))
-        numbers = sorted({0, len(grid) // 2, len(grid) - 1})
-        boxes = (encode(x, grid.place(number).middle(_TRIED), trial) for number in numbers)
-        sizes.append((sum(map(_size, boxes)), kind))
-    return Plan(x.dtype, bound, scale, (min(sizes)[1],))
+    if mode != "fast":
+        return _with_axes(x, grid, Plan(x.dtype, bound, scale, (*(CODED + order for order in orders), INTERPOLATED)))
+    return _cheapest(x, grid, [Plan(x.dtype, bound, scale, (PACKED + order,)) for order in orders], TRIED)
+
+
+def _cheapest(x: np.ndarray, grid: Grid, plans: list[Plan], most: int) -> Plan:
+    """The plan that makes the fewest bytes of samples of at most so many values."""
+    if len(plans) == 1:
+        return plans[0]
+    parts = [grid.place(number).middle(most) for number in _some(grid)]
+    return min(plans, key=lambda plan: sum(_size(encode(x, part, plan)) for part in parts))
+
+
+def _some(grid: Grid) -> list[int]:
+    return sorted({0, len(grid) // 2, len(grid) - 1})
+
+
+def _with_axes(x: np.ndarray, grid: Grid, plan: Plan) -> Plan:
+    """The plan with the axes along which interpolation goes: those that are not much rougher than the smoothest."""
+    total, found = np.zeros(3, np.int64), np.empty(3, np.int64)
+    for number in _some(grid):
+        field_memory.begin()
+        work, place = _work(x, grid.place(number).middle(_LOOKED_AT), plan)
+        step = 2.0 * plan.bound if plan.scale == LINEAR else field_bound.relative_step(plan.dtype, plan.bound)
+        if step:
+            run = kernel("field_extent", x.size, ("roughness", work.dtype.str))
+            run.roughness(work, place.start, place.strides, place.shape, step, found)
+            total += found
+    axes = [axis for axis in range(3) if grid.volume[axis] > 2]
+    active = sum(4 >> axis for axis in axes) or 1
+    least = min((int(total[axis]) for axis in axes), default=0)
+    smooth = sum(4 >> axis for axis in axes if total[axis] <= _ROUGHER * least) or active
+    choices = {active | active << 4: None, smooth | active << 4: None, smooth | smooth << 4: None}
+    plans = [plan._replace(kinds=(INTERPOLATED,), axes=axes) for axes in choices]
+    return plan._replace(axes=_cheapest(x, grid, plans, min(TRIED, max(1 << 12, x.size >> 3))).axes)
+
+
+def _work(x: np.ndarray, box: Box, plan: Plan) -> tuple[np.ndarray, Box]:
+    """(what is quantized, the box in it)."""
+    if plan.scale == LINEAR and field_bound.kind_of(plan.dtype).native:
+        return x, box
+    return _frozen(field_bound.to_work(_values(x, box), plan.scale)), whole(box.shape)
 
 
 def encode(x: np.ndarray, box: Box, plan: Plan) -> list[bytes | memoryview]:
@@ -60,20 +98,21 @@ def encode(x: np.ndarray, box: Box, plan: Plan) -> list[bytes | memoryview]:
     if plan.bound <= 0:
         return [_exact(x, box)]
     native = plan.scale == LINEAR and field_bound.kind_of(plan.dtype).native
-    work, place = (x, box) if native else (_frozen(field_bound.to_work(_values(x, box), plan.scale)), whole(box.shape))
+    work, place = _work(x, box, plan)
     if plan.scale == LINEAR:
-        step, slack = field_bound.step_of(work, place, plan.dtype, plan.bound), plan.bound
+        steps, slack = field_bound.steps_of(work, place, plan.dtype, plan.bound), plan.bound
     else:
-        step = field_bound.relative_step(plan.dtype, plan.bound)
-        slack = step / 2
-    if step == 0.0:
+        steps = (field_bound.relative_step(plan.dtype, plan.bound),) * 2
+        slack = steps[0] / 2
+    if steps[0] == 0.0:
         return [_exact(x, box)]
     with stage("predict"):
-        kind, shift, coded = _try(work, place, step, slack, plan.kinds)
+        kind, shift, coded = _try(work, place, steps, slack, plan)
+        step = steps[kind == INTERPOLATED]
         if not native:
             found, body = _predict_masked(_values(x, box), work, place, step, slack, plan, kind, shift)
         elif coded is None:
-            coded = _predict(work, place, step, slack, kind, shift)
+            coded = _predict(work, place, step, slack, kind, plan.axes, shift)
     with stage("code"):
         if coded is not None and native:
             found, body = coded.found, coded.encode()
@@ -99,15 +138,22 @@ class _Coded(NamedTuple):
     encode: Callable[[], list[bytes | memoryview]]  # -> pieces of the body
 
 
-def _try(x: np.ndarray, box: Box, step: float, bound: float, kinds: tuple[int, ...]) -> tuple[int, int, _Coded | None]:
+def _try(
+    x: np.ndarray, box: Box, steps: tuple[float, float], bound: float, plan: Plan
+) -> tuple[int, int, _Coded | None]:
     """(the kind that costs least as the middle of the box tells, shift, all of the box when that was tried)."""
-    if x.dtype == np.float32 and not 2.0**-100 < step < 2.0**100:  # interpolation's arithmetic is that of the values
+    kinds = plan.kinds
+    if (
+        x.dtype == np.float32 and not 2.0**-100 < steps[1] < 2.0**100
+    ):  # interpolation's arithmetic is that of the values
         kinds = tuple(kind for kind in kinds if kind != INTERPOLATED)
-    if kinds == (kinds[0],):
+    if len(kinds) == 1 and kinds[0] != INTERPOLATED:
         return kinds[0], 0, None
-    part = box if box.size <= 2 * _TRIED else box.middle(_TRIED)
-    tried = [_predict(x, part, step, bound, kind, None) for kind in kinds]
-    best = min(range(len(kinds)), key=lambda i: tried[i].cost)
+    if not kinds:
+        return CODED, 0, None
+    part = box if box.size <= 2 * TRIED else box.middle(TRIED)
+    tried = [_predict(x, part, steps[kind == INTERPOLATED], bound, kind, plan.axes, None) for kind in kinds]
+    best = min(range(len(kinds)), key=lambda i: tried[i].cost + tried[i].found.size * _EXCEPTION_COST * x.itemsize)
     return kinds[best], tried[best].shift, tried[best] if part is box else None
 
 
@@ -123,14 +169,14 @@ def _exact(x: np.ndarray, box: Box) -> bytes:
         return bytes([EXACT]) + floats.encode_values(_values(x, box))
 
 
-def _predict(x: np.ndarray, box: Box, step: float, bound: float, kind: int, shift: int | None) -> _Coded:
+def _predict(x: np.ndarray, box: Box, step: float, bound: float, kind: int, axes: int, shift: int | None) -> _Coded:
     """A box of a vector, with `shift` low bits stored as they are; None: to be found, as Lorenzo always does."""
     if kind == INTERPOLATED:
         low = shift or 0
-        symbols, contexts, found = interpolation.quantize(x, box, step, bound, low)
+        symbols, contexts, found = interpolation.quantize(x, box, step, bound, axes, low)
         if shift is None and (low := field_symbols.shift_of(symbols)):
-            symbols, contexts, found = interpolation.quantize(x, box, step, bound, low)
-        by_context = field_symbols.Contexts(symbols, contexts, box.sides, low)
+            symbols, contexts, found = interpolation.quantize(x, box, step, bound, axes, low)
+        by_context = field_symbols.Contexts(symbols, contexts, box.sides, axes, low)
         return _Coded(found, by_context.cost, low, by_context.encode)
     residuals, found = field_residual.difference(x, box, (kind - 1) % 3 + 1, step, bound)
     if kind < CODED:
@@ -154,7 +200,7 @@ def _predict_masked(
         own, allowed = values.astype(np.float64), field_bound.allowed(values, plan.bound, plan.scale)
     decoded = np.empty(box.size, np.float64)
     while True:
-        coded = _predict(work, box, step, bound, kind, shift)
+        coded = _predict(work, box, step, bound, kind, plan.axes, shift)
         found, missed = coded.found, np.isnan(work)
         body: list[bytes | memoryview] = [bytes(part) for part in coded.encode()]
         missed[found] = True
@@ -174,16 +220,21 @@ def _frozen(x: np.ndarray) -> np.ndarray:
 
 
 def _exceptions(x: np.ndarray, box: Box, found: np.ndarray) -> bytes:
+    return write_exceptions(found, _values(x, box)[found]) if found.size else b"\0"
+
+
+def write_exceptions(found: np.ndarray, values: np.ndarray) -> bytes:
+    """The exceptions of a box as files hold them: their places in it, ascending, and the values there."""
     if found.size == 0:
         return b"\0"
     steps = np.diff(found, prepend=0).astype("<u4")
-    raw = _values(x, box)[found].view(f"u{x.itemsize}").astype(f"<u{x.itemsize}")
+    raw = values.view(f"u{values.itemsize}").astype(f"<u{values.itemsize}")
     data = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(steps.tobytes() + raw.tobytes())
     return varint(found.size) + varint(len(data)) + data
 
 
-def _read_exceptions(reader: Reader, size: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """(places, values)."""
+def read_exceptions(reader: Reader, size: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """(places int64, values) of the exceptions of a box of `size` values. Raises BitstreamError."""
     count = reader.varint("number of exceptions", at_most=size)
     if count == 0:
         return np.empty(0, np.int64), np.empty(0, dtype)
@@ -213,7 +264,7 @@ def decode(data: bytes | memoryview, box: Box, scale: int, out: np.ndarray) -> N
         floats.decode_values(reader, values)
         box.view(out)[:] = values.reshape(box.sides)
     elif kind <= INTERPOLATED:
-        places, raw = _read_exceptions(reader, box.size, out.dtype)
+        places, raw = read_exceptions(reader, box.size, out.dtype)
         step = struct.unpack("<d", reader.take(8, "step"))[0]
         if not 0 < step < float("inf"):
             raise BitstreamError(f"the step of the quantizer is {step}; it is a positive number")

@@ -74,6 +74,16 @@ def pack(residuals: np.ndarray) -> list[bytes | memoryview]:
 
 def unpack(reader: Reader, size: int) -> np.ndarray:
     """uint32 [whole blocks]: undo `pack`. Raises BitstreamError, LimitError."""
+    base, width, words = read(reader, size)
+    if not words.flags.aligned:
+        words = words.copy()
+    residuals = empty(width.size * BLOCK, np.uint32)
+    kernel("field_planes", residuals.size).unpack(words, width, base, residuals)
+    return residuals
+
+
+def read(reader: Reader, size: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """(base, uint8 widths of the blocks, uint32 planes) of a body of `size` residuals. Raises BitstreamError."""
     base = reader.uint(1, "base of the widths", at_most=32 - _WIDEST)
     blocks = -(-size // BLOCK)
     nibbles = np.frombuffer(reader.take((blocks + 1) // 2, "widths of the blocks"), np.uint8)
@@ -83,9 +93,4 @@ def unpack(reader: Reader, size: int) -> np.ndarray:
         raise BitstreamError("the widths of the blocks end in a half byte that is not 0")
     width = width[:blocks]
     count = int(width.sum(dtype=np.int64)) + base * int(np.count_nonzero(width))
-    words = np.frombuffer(reader.take(4 * count, "bit planes"), "<u4")
-    if not words.flags.aligned:
-        words = words.copy()
-    residuals = empty(blocks * BLOCK, np.uint32)
-    kernel("field_planes", residuals.size).unpack(words, width, base, residuals)
-    return residuals
+    return base, width, np.frombuffer(reader.take(4 * count, "bit planes"), "<u4")

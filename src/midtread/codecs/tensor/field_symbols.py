@@ -74,16 +74,18 @@ def _read_low(reader: Reader, size: int) -> Callable[[np.ndarray], np.ndarray]:
 class Contexts:
     """Symbols of an interpolated box, their contexts, and the tables that these take."""
 
-    def __init__(self, symbols: np.ndarray, contexts: np.ndarray, shape: tuple[int, int, int], shift: int) -> None:
-        self.symbols, self.shift, self.sent = symbols, shift, _sent(shape)
+    def __init__(
+        self, symbols: np.ndarray, contexts: np.ndarray, shape: tuple[int, int, int], axes: int, shift: int
+    ) -> None:
+        self.symbols, self.axes, self.shift, self.sent = symbols, axes, shift, _sent(shape, axes)
         most = self.sent.size + symbols.size + symbols.size // field_parts_slow.TILE + 1
         coded, which, ends = (
             empty(most, np.int32),
             empty(most, np.uint8),
-            np.empty(2 + 14 * len(levels(shape)), np.int64),
+            np.empty(2 + 14 * len(levels(shape, axes)), np.int64),
         )
         groups = kernel("field_parts", symbols.size, "gather").gather(
-            symbols, contexts, np.array(shape), shift, self.sent.size, coded, which, ends
+            symbols, contexts, np.array(shape), axes, shift, self.sent.size, coded, which, ends
         )
         self.ends = ends[:groups]
         self.coded, self.which = coded[: self.ends[-1]], which[: self.ends[-1]]
@@ -107,31 +109,33 @@ class Contexts:
         self.coded[:count] = np.diff(table_of[self.sent].astype(np.int32), prepend=np.int32(field_tables.WIDEST))
         self.which[:count] = _OF_MAP
         streams = field_streams.write(self.coded, self.which, table_of, self.ends, self.cost)
-        return [*_low(self.symbols, self.shift), *streams]
+        return [bytes([self.axes]), *_low(self.symbols, self.shift), *streams]
 
 
-def decode_by_context(reader: Reader, shape: tuple[int, int, int], scratch: tuple[np.ndarray, ...]) -> np.ndarray:
+def decode_by_context(
+    reader: Reader, shape: tuple[int, int, int], axes: int, scratch: tuple[np.ndarray, ...]
+) -> np.ndarray:
     """int32 [n] symbols of an interpolated box, in symbol order. Raises BitstreamError.
 
     `scratch`: as `kernels.field_parts.decode` takes it.
     """
     size = shape[0] * shape[1] * shape[2]
     complete = _read_low(reader, size)
-    source, sent = field_streams.Source(reader), _sent(shape)
+    source, sent = field_streams.Source(reader), _sent(shape, axes)
     entries = source.read(np.empty(sent.size, np.int32), np.full(sent.size, _MAP, np.uint8), size)
     table_of = np.full(FLAG + 1, field_tables.WIDEST, np.uint8)
     table_of[sent] = _checked(np.cumsum(entries, dtype=np.int64) + field_tables.WIDEST)
     symbols, packed = empty(size, np.int32), field_tables.tables().packed
     run = kernel("field_parts", size, "decode")
-    source.check(run.decode(np.array(shape), table_of, packed, source.streams, symbols, scratch), symbols)
+    source.check(run.decode(np.array(shape), axes, table_of, packed, source.streams, symbols, scratch), symbols)
     source.finish()
     return complete(symbols)
 
 
 @lru_cache(maxsize=64)
-def _sent(shape: tuple[int, int, int]) -> np.ndarray:
+def _sent(shape: tuple[int, int, int], axes: int) -> np.ndarray:
     """The contexts whose tables are sent: all of the groups that the box has symbols in, and that of the flags."""
-    firsts = sorted({part.first for level in levels(shape) for part in level.parts})
+    firsts = sorted({part.first for level in levels(shape, axes) for part in level.parts})
     return np.array([first + i for first in firsts for i in range(CONTEXTS)] + [FLAG])
 
 
