@@ -11,6 +11,7 @@ damaged bytes or other tables.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
@@ -80,11 +81,29 @@ def encode_chunk(segments: list[Segment]) -> bytes:
 def _chunk(segments: list[Segment], count: int) -> list[bytes | memoryview]:
     """Parts of one chunk. `count`: symbols of the whole stream, which decide the twin that works."""
     size = sum(symbols.size for symbols, _, _ in segments)
+
+    def run(states: np.ndarray, words: np.ndarray, q: int) -> int:
+        first = size
+        for symbols, indices, packed in reversed(segments):
+            first -= symbols.size
+            q = int(twin(indices, packed, count).encode(symbols, indices, packed, first, states, words, q))
+        return q
+
+    return chunk_of(size, run)
+
+
+def chunk_of(size: int, run: Callable[[np.ndarray, np.ndarray, int], int]) -> list[bytes | memoryview]:
+    """Parts of one chunk, for those who make symbols while they encode them.
+
+    Args:
+        size: symbols of the chunk, at least 1.
+        run: run(states, words, q) encodes them all, as `kernels.rans_slow.encode` does; called once or twice.
+    """
     if size > _ALWAYS_SHORT:
-        states, words = _run(segments, size, count, np.full(4, START, dtype=np.uint64))
+        states, words = _run(run, size, np.full(4, START, dtype=np.uint64))
         if 4 * words.size + 32 >= SHORT:
             return [states.astype("<u8").tobytes(), _bytes(words)]
-    states, words = _run(segments, size, count, np.full(1, START_SHORT, dtype=np.uint64))
+    states, words = _run(run, size, np.full(1, START_SHORT, dtype=np.uint64))
     head, flushed = _flush(int(states[0]))
     low = int(states[0]) & ((1 << 32 * flushed) - 1)
     moved = [low >> 32 * i & 0xFFFFFFFF for i in range(flushed - 1, -1, -1)]
@@ -106,13 +125,11 @@ def _bytes(words: np.ndarray) -> memoryview:
     return words.astype("<u4", copy=False).data.cast("B")
 
 
-def _run(segments: list[Segment], size: int, count: int, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _run(
+    run: Callable[[np.ndarray, np.ndarray, int], int], size: int, states: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     words = np.empty(2 * size + _PADDING, dtype=np.uint32)
-    q, first = words.size, size
-    for symbols, indices, packed in reversed(segments):
-        first -= symbols.size
-        q = int(twin(indices, packed, count).encode(symbols, indices, packed, first, states, words, q))
-    return states, words[q:]
+    return states, words[int(run(states, words, words.size)) :]
 
 
 class Cursor:
@@ -144,6 +161,12 @@ class Cursor:
         if _flush(state)[1] != self.p or len(_flush(state)[0]) != head:
             raise BitstreamError(f"no encoder writes the state {state} as these {len(data)} bytes begin")
 
+    def move(self, p: int) -> None:
+        """Go on at word p, as a kernel returned it. Raises BitstreamError when it is negative."""
+        if p < 0:
+            raise BitstreamError("the stream ends too early, or an escaped symbol in it is no int32: it is damaged")
+        self.p = int(p)
+
     def finish(self) -> None:
         """Raise BitstreamError unless every word was used and the lanes are where the encoder started."""
         start = START if self.states.size == 4 else START_SHORT
@@ -159,10 +182,7 @@ def decode_into(
 ) -> None:
     """Fill `out` from a chunk, its symbols `first` and on. Raises BitstreamError."""
     run = twin(indices, tables.packed, count).decode
-    p = int(run(out, indices, tables.packed, first, cursor.states, cursor.words, cursor.p, cursor.end))
-    if p < 0:
-        raise BitstreamError("the stream ends too early, or an escaped symbol in it is no int32: it is damaged")
-    cursor.p = p
+    cursor.move(run(out, indices, tables.packed, first, cursor.states, cursor.words, cursor.p, cursor.end))
 
 
 def split(data: bytes | memoryview, count: int) -> list[memoryview]:

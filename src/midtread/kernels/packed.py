@@ -7,10 +7,12 @@ at base[t]:
     cumulative    0        │ ... │                 │ where the escape  │ 2**precision
                            │     │                 │ begins            │
     value         symbol   │ ... │ symbol          │ marker            │ 0
-    entry         symbol   │ ... │ symbol          │ 0 (look further)  │ the escape's own
+    the others    symbol   │ ... │ symbol          │ entry: 0          │ the escape's own
 
-entry = frequency | shift << 19 | bias << 24, and 0 where the frequency is 0; with `reciprocal` it replaces the division
-x // frequency for every x < 2**63 (Alverson, ARITH 1991).
+`entry` is what the upper half of a state must reach before a word is moved out, frequency << (31 - precision); it is 0
+where the frequency is 0, which means: look further. The encoder's step from state x is x + bias + x // frequency *
+complement with complement = 2**precision - frequency, and x // frequency = (x * reciprocal >> 64) >> shift for every
+x < 2**63 (Alverson, ARITH 1991). One array for each, so that nothing is unpacked in the loop.
 
 `lut` maps (table, first lut_bits of the slot) to the place where the search for the slot's symbol begins.
 """
@@ -33,7 +35,10 @@ class Packed(NamedTuple):
     size: np.ndarray  # uint32 [T]
     base: np.ndarray  # uint32 [T]
     cumulative: np.ndarray  # uint32 [E]
-    entry: np.ndarray  # uint64 [E]
+    entry: np.ndarray  # uint32 [E]
+    bias: np.ndarray  # uint32 [E]
+    complement: np.ndarray  # uint32 [E]
+    shift: np.ndarray  # uint32 [E]
     reciprocal: np.ndarray  # uint64 [E]
     value: np.ndarray  # int32 [E]
     lut: np.ndarray  # uint16 or uint32 [T << lut_bits]
@@ -64,13 +69,15 @@ def pack(precision: int, lows: np.ndarray, sizes: np.ndarray, frequencies: np.nd
     value = np.where(within < sizes[table], lows[table].astype(np.int64) + within, MARKER)
     value[last] = 0
 
-    entry, reciprocal = _entries(precision, frequency, cumulative)
     escape = base + sizes
-    entry[escape + 1], reciprocal[escape + 1], entry[escape] = entry[escape], reciprocal[escape], 0
+    start = cumulative.copy()
+    frequency[escape + 1], frequency[escape], start[escape + 1] = frequency[escape], 0, cumulative[escape]
 
-    lut_bits = min(precision, max(8, 13 - (count - 1).bit_length(), int(sizes.max()).bit_length()))
-    slots = np.arange(count << lut_bits, dtype=np.uint64) << np.uint64(precision - lut_bits)
-    lut = np.searchsorted(total, slots, side="right") - 1
+    entry, bias, complement, shift, reciprocal = _steps(precision, frequency, start)
+
+    lut_bits = _lut_bits(precision, count, int(sizes.max()))
+    first = -(-total.astype(np.int64) >> precision - lut_bits)  # entry of `lut` that begins at or after each place
+    lut = np.repeat(np.arange(places), np.diff(first, append=count << lut_bits))
     return Packed(
         precision,
         lut_bits,
@@ -79,29 +86,40 @@ def pack(precision: int, lows: np.ndarray, sizes: np.ndarray, frequencies: np.nd
         base.astype(np.uint32),
         cumulative.astype(np.uint32),
         entry,
+        bias,
+        complement,
+        shift,
         reciprocal,
         value.astype(np.int32),
         lut.astype(np.uint16 if places <= 2**16 else np.uint32),
     )
 
 
-def _entries(precision: int, frequency: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Division by multiplication: x // f == (x * reciprocal >> 64) >> shift for x < 2**63.
+def _lut_bits(precision: int, count: int, most: int) -> int:
+    """Few steps from where a search begins, in an array that stays in the cache: 2**13 entries, or up to 2**15.
+
+    `most` is the size of the largest of `count` tables; each symbol of it has an entry at least.
+    """
+    tables, symbols = (count - 1).bit_length(), most.bit_length()
+    return min(precision, max(8, 13 - tables, symbols, min(symbols + 2, 15 - tables)))
+
+
+def _steps(precision: int, frequency: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(entry, bias, complement, shift, reciprocal) of places with these frequencies and starts, both uint64 [E].
 
     reciprocal = ceil(2**(63 + s) / f) with s = ceil(log2 f), and shift = s - 1. For f = 1 the product with 2**64 - 1
     gives x - 1 instead of x, which the bias makes good (x >= 1).
     """
-    one = np.uint64(1)
+    one, whole = np.uint64(1), np.uint64(1 << precision)
     f = np.maximum(frequency, one)
     s = np.frexp((f - one).astype(np.float64))[1].astype(np.uint64)  # bit length of f - 1; exact below 2**53
     half, rest = np.uint64(2**63) // f, np.uint64(2**63) % f
     tail = rest << s
     reciprocal = (half << s) + tail // f + (tail % f != 0)
     reciprocal[f == one] = 2**64 - 1
-    bias = start + np.where(f == one, np.uint64((1 << precision) - 1), np.uint64(0))
-    shift = np.maximum(s, one) - one
-    entry = np.where(frequency == 0, np.uint64(0), f | shift << np.uint64(19) | bias << np.uint64(24))
-    return entry, reciprocal
+    bias = start + np.where(f == one, whole - one, np.uint64(0))
+    entry = frequency << np.uint64(31 - precision)
+    return *(column.astype(np.uint32) for column in (entry, bias, whole - f, np.maximum(s, one) - one)), reciprocal
 
 
 def escape_bytes(symbol: int) -> list[int]:

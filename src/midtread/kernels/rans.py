@@ -4,8 +4,7 @@ What is different here: four symbols at a time, and a multiplication by a recipr
 rANS: Duda, arXiv:1311.2540; interleaved lanes: Giesen, arXiv:1402.3392; division: Alverson, ARITH 1991.
 
 `get` and `get_escape` decode one symbol inside another kernel whose next table depends on it (causal contexts; see
-`causal.decode`). Numba's cache of such a kernel does not see a change made in this file: touch that file after changing
-this one.
+`causal.decode`).
 """
 
 from __future__ import annotations
@@ -43,29 +42,33 @@ def _table(indices: Any, i: Any) -> Any:
 
 
 @inlined
-def _find(symbol: Any, t: Any, packed: Any) -> Any:
-    """Place of `symbol` in table t, or the escape's."""
-    k = min(uint32(int32(symbol - packed.low[t])), packed.size[t])
-    return uint64(packed.base[t]) + uint64(k)
+def _within(symbol: Any, low: Any, size: Any) -> Any:
+    """Number of `symbol` in a table of `size` symbols from `low` on, or the escape's."""
+    return uint64(min(uint32(int32(symbol - low)), size))
 
 
 @inlined
-def _push(x: Any, q: Any, words: Any, entry: Any, reciprocal: Any, precision: Any) -> Any:
-    """Encode what `entry` stands for -> (x, q)."""
-    frequency = entry & uint64(0x7FFFF)
+def _find(symbol: Any, t: Any, packed: Any) -> Any:
+    """Place of `symbol` in table t, or the escape's."""
+    return uint64(packed.base[t]) + _within(symbol, packed.low[t], packed.size[t])
+
+
+@inlined
+def _push(x: Any, q: Any, words: Any, at: Any, packed: Any) -> Any:
+    """Encode what stands at place `at` -> (x, q)."""
+    top = x >> uint64(32)
     words[q - uint64(1)] = uint32(x)  # always written, kept only when the state is full: no branch to mispredict
-    full = x >= (frequency << (uint64(63) - precision))
-    q = q - uint64(full)
-    x = (x >> uint64(32)) if full else x
-    quotient = _high_product(x, reciprocal) >> ((entry >> uint64(19)) & uint64(31))
-    return x + (entry >> uint64(24)) + quotient * ((uint64(1) << precision) - frequency), q
+    full = top >= uint64(packed.entry[at])
+    x = top if full else x
+    quotient = _high_product(x, packed.reciprocal[at]) >> uint64(packed.shift[at])
+    return x + uint64(packed.bias[at]) + quotient * uint64(packed.complement[at]), q - uint64(full)
 
 
 @jit
 def _put(x: int, q: int, words: np.ndarray, symbol: int, t: int, packed: Packed) -> tuple[int, int]:
     """Encode any symbol under table t, also one that the table lacks -> (x, q)."""
     at = _find(symbol, t, packed)
-    if packed.entry[at] == uint64(0):
+    if packed.entry[at] == uint32(0):
         value = uint64(uint32((int64(symbol) << int64(1)) ^ (int64(symbol) >> int64(63))))
         count = uint64(1)
         while value >> (uint64(7) * count):
@@ -80,7 +83,7 @@ def _put(x: int, q: int, words: np.ndarray, symbol: int, t: int, packed: Packed)
             x = (x << uint64(8)) | ((value >> (uint64(7) * count)) & uint64(127)) | more
             more = uint64(128)
         at = uint64(packed.base[t]) + uint64(packed.size[t]) + uint64(1)
-    return _push(x, q, words, packed.entry[at], packed.reciprocal[at], uint64(packed.precision))
+    return _push(x, q, words, at, packed)
 
 
 @jit
@@ -110,20 +113,23 @@ def _encode_fours(
     words: np.ndarray, q: int, i: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Encode symbols[:i] in fours, lanes 3 2 1 0, until fewer than four are left -> (i, q)."""
-    entry, reciprocal, precision = packed.entry, packed.reciprocal, uint64(packed.precision)
+    entry, low, most = packed.entry, packed.low[0], packed.size[0]
     x0, x1, x2, x3 = states[0], states[1], states[2], states[3]
     while i >= uint64(4):
         i -= uint64(4)
         i1, i2, i3 = i + uint64(1), i + uint64(2), i + uint64(3)
         t0, t1, t2, t3 = _table(indices, i), _table(indices, i1), _table(indices, i2), _table(indices, i3)
-        a0, a1 = _find(symbols[i], t0, packed), _find(symbols[i1], t1, packed)
-        a2, a3 = _find(symbols[i2], t2, packed), _find(symbols[i3], t3, packed)
-        e0, e1, e2, e3 = entry[a0], entry[a1], entry[a2], entry[a3]
-        if min(min(e0, e1), min(e2, e3)) > uint64(0):
-            x3, q = _push(x3, q, words, e3, reciprocal[a3], precision)
-            x2, q = _push(x2, q, words, e2, reciprocal[a2], precision)
-            x1, q = _push(x1, q, words, e1, reciprocal[a1], precision)
-            x0, q = _push(x0, q, words, e0, reciprocal[a0], precision)
+        if indices is None:  # one table: its first symbol and its size stay in registers
+            a0, a1 = _within(symbols[i], low, most), _within(symbols[i1], low, most)
+            a2, a3 = _within(symbols[i2], low, most), _within(symbols[i3], low, most)
+        else:
+            a0, a1 = _find(symbols[i], t0, packed), _find(symbols[i1], t1, packed)
+            a2, a3 = _find(symbols[i2], t2, packed), _find(symbols[i3], t3, packed)
+        if min(min(entry[a0], entry[a1]), min(entry[a2], entry[a3])) > uint32(0):
+            x3, q = _push(x3, q, words, a3, packed)
+            x2, q = _push(x2, q, words, a2, packed)
+            x1, q = _push(x1, q, words, a1, packed)
+            x0, q = _push(x0, q, words, a0, packed)
         else:
             x3, q = _put(x3, q, words, symbols[i3], t3, packed)
             x2, q = _put(x2, q, words, symbols[i2], t2, packed)
