@@ -119,7 +119,9 @@ def main() -> None:
     arrays = [("Gaussian", gaussian(dtype)) for dtype in ("bfloat16", "float32", "float16")]
     arrays += [("Gaussian", gaussian64()), ("noise", noise("bfloat16")), ("noise", noise("float32"))]
     rows = [measure(what, x, *peer) for what, x in arrays for peer in PEERS]
-    rows += [measure("Gaussian, large", gaussian(dtype, LARGE), "floats", {}) for dtype in ("bfloat16", "float32")]
+    rows += [
+        measure("Gaussian, large", gaussian(dtype, LARGE), "floats", {}) for dtype in ("bfloat16", "float32", "float16")
+    ]
     rows += checkpoint_pair()
     for path in sorted(Path(sys.argv[1]).glob("*.npy")) if len(sys.argv) > 1 else []:
         rows += [measure(path.stem[:34], np.load(path), *peer) for peer in PEERS]

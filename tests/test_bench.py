@@ -228,6 +228,14 @@ def test_only_the_setting_nearest_to_a_rate_is_timed_and_the_choice_holds_when_r
     assert run(plan.load(str(small_plan)), tmp_path / "out").measured == 0, "files that were thrown away stay so"
 
 
+def test_only_the_settings_that_are_asked_for_are_timed(small_plan, tmp_path):
+    text = small_plan.read_text().replace("repeats = 3", 'repeats = 1\nsettings = ["quality=60", "default"]')
+    small_plan.write_text(text)
+    assert run(plan.load(str(small_plan)), tmp_path / "out").measured == 8 + 2
+    timed = [record for record in records.load(tmp_path / "out").values() if record["timing"]]
+    assert {(record["setting"], record["item"]) for record in timed} == {("quality=60", "a"), ("default", "a")}
+
+
 SERIES = '[[series]]\nname = "a"\ncodec = "jpeg"\n'
 DATASET = '[[dataset]]\nname = "examples"\n'
 GRID = """
@@ -333,6 +341,8 @@ def test_run_json_holds_the_grid_and_what_was_refused(small_plan, tmp_path, stag
         (DATASET, "at least one"),
         ("[dataset]\nname='examples'\n" + SERIES, "double brackets"),
         (DATASET + SERIES + '[timing]\nitems = "all"', "takes a number"),
+        (DATASET + SERIES + '[timing]\nsettings = "default"', "settings is 'default'; it takes a list"),
+        (DATASET + SERIES + '[timing]\nsettings = ["defualt"]', "no series has the setting 'defualt'; did you mean"),
         (DATASET + SERIES + "[timing]\nnear_bpp = -1", "near_bpp is -1; it takes a finite number"),
         (DATASET + SERIES + "[timing]\nnear_bpp = nan", "near_bpp is nan; it takes a finite number"),
         ("title = 3\n" + DATASET + SERIES, "title is 3"),

@@ -1,18 +1,22 @@
 """field: the bound holds for every value, whatever the array; bytes from strangers raise our errors."""
 
+import mmap
 import warnings
 
 import numpy as np
 import pytest
 
+import midtread
 from midtread import container
-from midtread.codecs.tensor import field_box
+from midtread.codecs.tensor import field_archive, field_box
 from midtread.codecs.tensor.field import Field, decode, decode_region
-from midtread.codecs.tensor.field_bound import steps_of
+from midtread.codecs.tensor.field_bound import deviation, steps_of, usual
 from midtread.codecs.tensor.field_grid import cut, fold, whole
 from midtread.container import Tag
 from midtread.errors import BitstreamError, CodecError, LimitError, UsageError
-from midtread.spec import FLOATS, INTEGERS, Limits, dtype_of
+from midtread.metrics.fields import reference
+from midtread.registry import METRICS
+from midtread.spec import FLOATS, INTEGERS, Limits, dtype_of, open_codec
 
 MODES = ["fast", "ratio"]
 BOUNDS = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7]
@@ -391,12 +395,11 @@ def test_other_options_are_checked():
 @pytest.mark.parametrize(
     ("x", "word"),
     [
-        (np.zeros(4, complex), "view it as pairs of floats"),
         (np.array([1, "a"], object), "objects have no fixed size"),
         (np.ma.masked_array([1.0, 2.0], [True, False]), "lose the mask"),
         ([1.0, 2.0], "takes a NumPy array, got list"),
     ],
-    ids=["complex", "object", "masked", "list"],
+    ids=["object", "masked", "list"],
 )
 def test_arrays_of_something_else_are_refused_with_what_to_do(x, word):
     with pytest.raises(UsageError, match=word):
@@ -534,3 +537,154 @@ def test_parameters_that_do_not_fit_are_refused():
         decode(container.write(container.File(file.codec, "bool", file.shape, file.chunks)))
     with pytest.raises(LimitError, match="120 samples"):
         decode(Field().encode(x), limits=Limits(max_elements=100))
+
+
+# --- what bounds are relative to ---
+
+
+@pytest.mark.parametrize("fill", [1e20, -9999.0, 9.96921e36, None])
+def test_ranges_leave_fill_values_out_as_the_metrics_do(fill):
+    x = np.random.default_rng(1).normal(280, 5, 5000).astype(np.float32)
+    if fill is not None:
+        x[100:300] = fill
+    x[7] = np.nan
+    found = reference(x)
+    known = usual(x)
+    assert (known.least, known.spread) == (found.lowest, found.span)
+    assert known.fills == (() if fill is None else (float(np.float32(fill)),))
+    kept = x[found.present]
+    assert deviation(x, known) == pytest.approx(kept.astype(np.float64).std(), rel=1e-9)
+    x_hat = decode(Field(max_error_of_range=1e-3).encode(x))
+    assert np.abs(x_hat[found.present].astype(np.float64) - kept).max() <= 1e-3 * found.span
+    np.testing.assert_array_equal(x_hat[~found.present], x[~found.present])
+
+
+def test_a_heavy_tail_or_one_outlier_is_no_fill_value():
+    x = np.exp(3 * np.random.default_rng(2).normal(size=9000))
+    assert usual(x) == (x.min(), x.max(), ())
+    x = np.zeros(5000, np.float32)
+    x[17] = 1e20
+    assert usual(x) == (0.0, float(np.float32(1e20)), ())
+
+
+@every_mode
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int16"])
+def test_a_declared_fill_value_is_kept_and_does_not_count(mode, dtype):
+    x = (10 * smooth((9, 20, 30), "float64") + 100).astype(dtype)
+    x[2:4, 5:9] = 150
+    codec = Field(max_error_of_range=0.2, fill_value=150, mode=mode)
+    x_hat = decode(codec.encode(x))
+    assert (x_hat[x == 150] == 150).all()
+    rest = x[x != 150].astype(np.float64)
+    bound = 0.2 * np.ptp(rest)
+    assert codec.bound(x.reshape(-1)) == pytest.approx(bound)
+    assert 0 < np.abs(x_hat[x != 150] - rest).max() <= bound
+
+
+@every_mode
+@pytest.mark.parametrize("option", ["max_error_of_range", "max_error_of_std"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_with_an_axis_each_index_has_a_bound_of_its_own(mode, option, axis):
+    x = smooth((3, 4, 30, 5)) * 10.0 ** np.arange(3).reshape(3, 1, 1, 1) * 3.0 ** np.arange(5)
+    codec = Field(axis=axis, mode=mode, **{option: 0.01})
+    data = codec.encode(x)
+    x_hat = decode(data)
+    for i in range(x.shape[axis]):
+        part, part_hat = np.take(x, i, axis), np.take(x_hat, i, axis)
+        unit = np.ptp(part) if option == "max_error_of_range" else part.std()
+        assert 0.2 * 0.01 * unit < np.abs(part - part_hat).max() <= 0.01 * unit * (1 + 1e-12)
+    wanted = (slice(1, 3), slice(0, 3), slice(4, 29), slice(2, 4))
+    np.testing.assert_array_equal(decode_region(data, wanted), x_hat[wanted])
+
+
+@every_mode
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_both_parts_of_complex_numbers_keep_the_bound(mode, dtype, axis, monkeypatch):
+    monkeypatch.setattr("midtread.codecs.tensor.field._MOST", dict.fromkeys(MODES, 1000))
+    x = (smooth((6, 20, 30)) + 2j * smooth((6, 20, 30), seed=5)).astype(dtype)
+    x[1, 2, 3] = complex(np.nan, 4)
+    data = Field(max_error_of_range=1e-2, axis=axis, mode=mode).encode(x)
+    x_hat = decode(data)
+    assert (x_hat.shape, x_hat.dtype) == (x.shape, x.dtype)
+    for part, part_hat in ((x.real, x_hat.real), (x.imag, x_hat.imag)):
+        assert np.nanmax(np.abs(part_hat - part)) <= 1e-2 * np.nanmax([np.ptp(x.real[2:]), np.ptp(x.imag)]) * 1.3
+        np.testing.assert_array_equal(np.isnan(part), np.isnan(part_hat))
+    wanted = (slice(1, 5), slice(0, 3), slice(4, 29))
+    np.testing.assert_array_equal(decode_region(data, wanted), x_hat[wanted])
+    broken = bytearray(data)
+    broken[-30] ^= 1
+    masked = decode(bytes(broken), errors="mask")
+    assert masked.mask.any()
+    np.testing.assert_array_equal(masked.data[~masked.mask], x_hat[~masked.mask])
+
+
+# --- targets, streams ---
+
+
+@pytest.mark.parametrize("mode", ["fast", "ratio"])
+def test_targets_are_met(mode):
+    x = smooth((20, 40, 50))
+    x[3, :5] = 1e20
+    data = Field(psnr_db=60, mode=mode).encode(x)
+    assert 60 <= METRICS.get("range_psnr_db")(x, decode(data)) < 60.3
+    data = Field(size_bytes=12_000, mode=mode).encode(x)
+    assert 11_000 < len(data) <= 12_000
+    data = Field(ratio=12, mode=mode).encode(x)
+    assert 0.92 < 12 * len(data) / x.nbytes <= 1
+
+
+def test_a_memory_map_is_encoded_and_decoded_piece_by_piece(tmp_path):
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (64, 256, 256))
+    x[:] = np.arange(256) + np.arange(64).reshape(-1, 1, 1)
+    codec, seen = Field(max_error=0.1), []
+    with open(tmp_path / "x.mt", "wb") as file:
+        for piece in codec.pieces(x, seen.append):
+            file.write(piece)
+    assert (tmp_path / "x.mt").read_bytes() == codec.encode(x)
+    assert len(seen) == 16
+    assert (np.diff(seen) > 0).all()
+    assert seen[-1] == 1
+    out = np.lib.format.open_memmap(tmp_path / "y.npy", "w+", np.float32, x.shape)
+    with open(tmp_path / "x.mt", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        assert decode(data, out=out, progress=seen.append) is out
+        np.testing.assert_array_equal(decode_region(data, (slice(3, 5), slice(9), slice(9))), out[3:5, :9, :9])
+    assert seen[-1] == 1
+    assert np.abs(out - x).max() <= 0.1
+    with pytest.raises(UsageError, match=r"C-contiguous float32 array of shape \[64, 256, 256\]"):
+        decode(codec.encode(x), out=np.empty((64, 256), np.float32))
+
+
+# --- archive ---
+
+
+def test_archive_mode_takes_another_codec_where_it_is_smaller_and_keeps_its_bound():
+    z, y, x = np.meshgrid(*(np.linspace(0, 3, n) for n in (24, 30, 40)), indexing="ij")
+    field = (np.sin(3 * x + y) * np.cos(2 * y - z) + 0.2 * np.sin(9 * z)).astype(np.float64)
+    sizes, kinds = {}, set()
+    for bound in (0.1, 1e-3, 1e-6, 0):
+        codec = Field(max_error=bound, mode="archive")
+        data = codec.encode(field)
+        kinds.add(container.read(data).chunks[1].data[0])
+        assert np.abs(decode(data) - field).max() <= bound
+        np.testing.assert_array_equal(midtread.decode(data), decode(data))
+        sizes[bound] = len(data)
+        assert len(data) <= len(Field(max_error=bound).encode(field))
+        for name in ("sz3", "sperr", "zfp", "lerc") if bound else ("pcodec",):
+            other = open_codec(name, **({"max_error": bound} if bound else {}))
+            assert len(data) <= len(other.encode(field)) + 28, name
+    assert field_box.NESTED in kinds
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:2] + b"\x09" + d[3:], lambda d: d[:-9], lambda d: d + b"0"])
+def test_a_box_of_another_codec_that_does_not_fit_is_refused(damage):
+    values = np.random.default_rng(3).normal(size=(8, 9, 10)).cumsum(0)
+    file = container.read(open_codec("sperr", max_error=0.1).encode(values))
+    payload = b"".join([bytes([field_box.NESTED, 0]), *field_archive._unframed(file)])
+    out = np.empty(720)
+    field_box.decode(payload, whole((8, 9, 10)), 0, out)
+    assert np.abs(out - values.reshape(-1)).max() <= 0.1
+    with pytest.raises(CodecError):
+        field_box.decode(damage(payload), whole((8, 9, 10)), 0, out)
+    with pytest.raises(BitstreamError, match="holds a sperr array of shape"):
+        field_box.decode(payload, whole((8, 9, 11)), 0, np.empty(792))

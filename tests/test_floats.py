@@ -11,12 +11,13 @@ import midtread
 from midtread import container
 from midtread.codecs.tensor import floats, floats_planes
 from midtread.container import Reader, Tag
-from midtread.errors import BitstreamError, CodecError, LimitError, MissingError, UsageError
+from midtread.entropy.tables import normalise
+from midtread.errors import BitstreamError, CodecError, LimitError, MissingError, TruncatedError, UsageError
 from midtread.kernels import floats as fast
 from midtread.kernels import floats_slow as slow
 from midtread.spec import FLOATS, INTEGERS, Limits, dtype_of, open_codec
 
-EVERY_DTYPE = (*FLOATS, *INTEGERS, "bool")
+EVERY_DTYPE = (*FLOATS, *INTEGERS, "bool", "complex64", "complex128")
 every_dtype = pytest.mark.parametrize("dtype", EVERY_DTYPE)
 KINDS = ["noise", "weights", "walk", "constant", "two values"]
 
@@ -26,6 +27,8 @@ def numbers(kind, count, dtype, seed=0):
     rng, dtype = np.random.default_rng(seed), dtype_of(dtype)
     if kind == "noise" and dtype.name != "bool":
         return np.frombuffer(rng.bytes(count * dtype.itemsize), dtype).copy()
+    if dtype.kind == "c":
+        return numbers(kind, 2 * count, f"f{dtype.itemsize // 2}", seed).view(dtype)
     values = {
         "noise": rng.integers(0, 2, count),
         "weights": rng.standard_normal(count) * (1 if dtype.name in FLOATS else 20),
@@ -194,8 +197,59 @@ def test_a_part_is_decoded_without_the_rest(monkeypatch):
     with pytest.raises(BitstreamError, match="payload 5 of 6"):
         floats.decode_part(bytes(data), 4999, 5001)
     for start, stop in ((-1, 3), (3, 2), (0, 5501)):
-        with pytest.raises(UsageError, match="holds 5500 numbers"):
+        with pytest.raises(UsageError, match="holds 5500 values"):
             floats.decode_part(bytes(data), start, stop)
+    z = x.view(np.complex64)
+    assert same_bits(z[499:1001], floats.decode_part(floats.encode(z), 499, 1001))
+
+
+# --- damage ---
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_damaged_chunks_are_masked_and_named_and_the_others_are_still_read(dtype, monkeypatch):
+    monkeypatch.setattr(floats, "CHUNK_BYTES", 4004)  # 1001 numbers: a complex value may lie in two chunks
+    x = numbers("walk", 5500, dtype).reshape(55, 100)
+    data = floats.encode(x)
+    _, spans = container.index(data)
+    whole = floats.decode(data, errors="mask")
+    assert same_bits(whole.data, x)
+    assert not whole.mask.any()
+    damaged = bytearray(data)
+    for chunk in (1, 4):
+        damaged[spans[1 + chunk].body + 7] ^= 1
+    for threads in (1, 3):
+        with pytest.warns(UserWarning, match=rf"2 of {len(spans) - 1} payloads of this floats file are masked: 1, 4$"):
+            masked = floats.decode(bytes(damaged), errors="mask", threads=threads)
+        lost = np.isin(np.arange(x.nbytes // 4) // 1001, [1, 4])
+        np.testing.assert_array_equal(masked.mask, lost.reshape(*x.shape, -1).any(axis=-1))
+        np.testing.assert_array_equal(masked.data.view(np.float32).reshape(-1)[lost], 0)
+        assert same_bits(masked.compressed(), x[~masked.mask])
+    with pytest.raises(BitstreamError, match=f"payload 1 of {len(spans) - 1}"):
+        floats.decode(bytes(damaged))
+
+
+def test_of_a_file_that_was_cut_off_the_chunks_before_the_cut_are_read(monkeypatch):
+    monkeypatch.setattr(floats, "CHUNK_BYTES", 4000)
+    x = numbers("walk", 3500, "float32")
+    data = floats.encode(x)
+    _, spans = container.index(data)
+    for cut in (spans[3].end, spans[3].end + 3, spans[3].start, spans[3].start + 1, len(data) - 1):
+        with pytest.warns(UserWarning, match="are masked: .*3"):
+            masked = floats.decode(data[:cut], errors="mask")
+        first = 3000 if cut == len(data) - 1 else 2000
+        np.testing.assert_array_equal(masked.mask, np.arange(x.size) >= first)
+        assert same_bits(masked.data[:first], x[:first])
+        with pytest.raises(TruncatedError):
+            floats.decode(data[:cut])
+    with pytest.raises(BitstreamError, match="no parameters"):
+        floats.decode(data[: spans[0].end], errors="mask")
+    with pytest.raises(BitstreamError, match="do not make"):
+        floats.decode(tampered(data, 0, bytes([1, 100, 0])), errors="mask")
+    with pytest.raises(BitstreamError, match="do not make the 4 chunks"):
+        floats.decode(tampered(data, 0, bytes([1, 0xFF, 0x7F, 0])), errors="mask")
+    with pytest.raises(UsageError, match="errors='skip'"):
+        floats.decode(data, errors="skip")
 
 
 # --- what is refused ---
@@ -204,7 +258,7 @@ def test_a_part_is_decoded_without_the_rest(monkeypatch):
 @pytest.mark.parametrize(
     ("x", "word"),
     [
-        (np.zeros(4, complex), "complex128; view it as pairs of floats"),
+        (np.zeros(4, np.clongdouble), "complex256; view it as pairs of floats"),
         (np.array([1, "a"], object), "object; Python objects have no fixed size"),
         (np.zeros(4, "datetime64[s]"), "view it as whole numbers"),
         (np.zeros(4, "U3"), "got str"),
@@ -401,7 +455,7 @@ def test_each_way_is_taken_where_it_belongs():
 
 def bit_vectors():
     for width in (1, 2, 4, 8):
-        for count in (0, 1, 2, 7, 1000):
+        for count in (0, 1, 2, 7, 2 * fast.BLOCK + 3):
             rng = np.random.default_rng(count)
             yield (np.frombuffer(rng.bytes(width * count), f"u{width}") for _ in range(2))
 
@@ -425,14 +479,12 @@ def test_fast_twins_give_the_same_bits_and_undo_themselves():
             np.testing.assert_array_equal(both("undifference", out, residual, base, signed), bits)
             residual = both("previous", out, bits, signed)
             np.testing.assert_array_equal(both("unprevious", out, residual, signed), bits)
-        again = np.zeros_like(bits)
-        for shift in range(0, 8 * bits.itemsize, 8):
-            plane = both("plane", np.zeros(bits.size, np.uint8), bits, shift)
-            added = again.copy()
-            fast.add_plane(plane, shift, added)
-            slow.add_plane(plane, shift, again)
-            np.testing.assert_array_equal(added, again)
-        np.testing.assert_array_equal(again, bits)
+        rows = both("split", np.zeros((bits.itemsize, bits.size), np.uint8), bits)
+        assert rows.T.tobytes() == bits.astype(bits.dtype.newbyteorder(">")).tobytes()
+        np.testing.assert_array_equal(both("merge", out, tuple(rows)), bits)
+        for against in (None, base):
+            rotated = both("rotate_split", rows, bits, against)
+            np.testing.assert_array_equal(both("merge_unrotate", out, tuple(rotated), against), bits)
 
 
 def test_fast_twins_count_and_pair_the_same():
@@ -445,6 +497,28 @@ def test_fast_twins_count_and_pair_the_same():
             np.testing.assert_array_equal(both("unpairs", np.zeros_like(values), symbols, low), values)
         hostile = rng.integers(-(2**31), 2**31, (count + 1) // 2).astype(np.int32)
         both("unpairs", np.zeros_like(values), hostile, 224)
+
+
+@pytest.mark.parametrize("count", [1, 2 * fast.BLOCK, 4 * fast.BLOCK + 3])
+def test_pairs_are_coded_alike_block_by_block_and_at_once(count):
+    rng = np.random.default_rng(count)
+    values = rng.integers(100, 110, count, dtype=np.uint8)
+    values[:: fast.BLOCK - 1] = 3  # outside the window: escapes, also at the borders of blocks
+    packed = floats_planes._pair_tables(normalise(np.append(np.ones(32, np.int64), 1), 15)).packed
+    for array in packed[2:]:
+        array.flags.writeable = False
+    coded = []
+    for twin in (fast, slow):
+        states, words = np.full(4, 1 << 31, np.uint64), np.zeros(2 * count + 40, np.uint32)
+        q = int(twin.encode_pairs(values, 90, packed, states, words, words.size - 16))
+        coded.append((q, states.tolist(), words[q:].tolist()))
+    assert coded[0] == coded[1]
+    for twin in (fast, slow):
+        out, now = np.zeros(count, np.uint8), states.copy()
+        assert twin.decode_pairs(out, 90, packed, now, words, q, words.size - 16) == words.size - 16
+        assert (now == 1 << 31).all()
+        np.testing.assert_array_equal(out, values)
+        assert twin.decode_pairs(out, 90, packed, states.copy(), words, q, q) in (-1, q), "no words are left"
 
 
 def test_the_order_of_numbers_is_that_of_their_ordered_bits():

@@ -76,6 +76,15 @@ def checkpoint():
     return safetensors.header_bytes(tensors, {"made": "here"}) + bytes(range(26))
 
 
+def netcdf():
+    """One variable of shorts along a dimension with coordinates, an attribute, padding."""
+    word = lambda *numbers: b"".join(n.to_bytes(4, "big") for n in numbers)  # noqa: E731
+    head = b"CDF\x01" + word(0, 10, 2, 1) + b"y\0\0\0" + word(5, 1) + b"x\0\0\0" + word(3)
+    head += word(12, 1, 2) + b"by\0\0" + word(2, 2) + b"me\0\0" + word(11, 2)
+    head += word(1) + b"t\0\0\0" + word(2, 0, 1, 0, 0, 3, 32, 152) + word(1) + b"y\0\0\0" + word(1, 0, 0, 0, 1, 8, 184)
+    return head + np.arange(15, dtype=">i2").tobytes() + bytes(2) + bytes(range(5)) + bytes(3)
+
+
 def tiny_files():
     """One or two small whole files of each format: label -> (format, bytes, shape)."""
     x, gray = small(), small(1)
@@ -99,11 +108,13 @@ def tiny_files():
         "qoi": imagecodecs.qoi_encode(x),
         "pnm": b"P6\n5 6\n255\n" + x.tobytes(),
         "npy": npy(x),
+        "netcdf": netcdf(),
         "safetensors": checkpoint(),
         "y4m": video.write_y4m([(gray,)], video.VideoInfo(5, 6, "4:0:0")),
         "dicom": dicom(),
     }
     shapes = {label: gray.shape if data_is_gray(label) else x.shape for label in files}
+    shapes["netcdf"] = (5, 3)
     shapes["safetensors"] = (len(files["safetensors"]),)
     return {label: (label.split()[0], data, shapes[label]) for label, data in files.items()}
 
@@ -139,7 +150,9 @@ def test_the_tiny_files_are_what_they_claim_to_be(label):
 
 
 def test_every_format_has_a_tiny_file():
-    assert {name for name, _, _ in TINY.values()} | {"exr"} == set(media.FORMATS)
+    assert {name for name, _, _ in TINY.values()} | {"exr", "hdf5"} == set(
+        media.FORMATS
+    )  # test_hdf5_netcdf.py has the latter
 
 
 # --- cut short, damaged --------------------------------------------------------------------------------------------

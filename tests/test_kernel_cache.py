@@ -26,6 +26,8 @@ def test_a_change_in_a_kernel_that_is_called_is_seen(tmp_path):
     for factor in (10, 10, 20):
         (room / "called.py").write_text(f"{head}@jit\ndef inner(n):\n    return n * {factor}\n")
         importlib.invalidate_caches()
-        done = subprocess.run([sys.executable, "-B", "-c", RUN], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", RUN], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
         seen.append(done.stdout.strip())
     assert seen == ["21 False", "21 True", "41 False"]

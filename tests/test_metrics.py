@@ -17,8 +17,9 @@ from midtread.registry import METRICS
 from midtread.spec import Metric
 
 ANY_SHAPE = ("psnr_db", "max_error")
-PICTURES = tuple(name for name in METRICS.names() if name not in ANY_SHAPE)
+PICTURES = tuple(n for n in METRICS.names() if n not in ANY_SHAPE and METRICS.get(n).signal != "tensor")
 BEST = {"psnr_db": math.inf, "psnr_yuv611_db": math.inf, "ssim": 1, "ms_ssim": 1, "ssimulacra2": 100, "vmaf": 97.428}
+BEST |= {"range_psnr_db": math.inf, "slice_ssim": 1}
 SMALLEST = {"ssim": 11, "ms_ssim": 176, "ssimulacra2": 8, "vmaf": 64, "lpips": 31, "dists": 16}
 
 every_metric = pytest.mark.parametrize("name", METRICS.names())

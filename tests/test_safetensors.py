@@ -124,6 +124,28 @@ def test_an_earlier_checkpoint_makes_it_smaller():
         decode(data, file_of({"layer.0.weight": np.ones(3, np.float32)}))
 
 
+def test_damaged_tensors_are_masked_and_named_and_the_others_are_still_read():
+    source = file_of({name: np.arange(50, dtype=np.float32) + k for k, name in enumerate("abcd")})
+    data = encode(source)
+    _, spans = container.index(data)
+    places = layout(source.tobytes()).tensors
+    damaged = bytearray(data)
+    damaged[spans[2].body + 30] ^= 1
+    for broken, lost in [(bytes(damaged), "b"), (data[: spans[3].end], "cd"), (bytes(damaged)[: spans[4].body], "bd")]:
+        with pytest.warns(UserWarning, match=f"{len(lost)} of 4 tensors .* masked: " + ", ".join(map(repr, lost))):
+            masked = decode(broken, errors="mask")
+        at = np.zeros(source.size, bool)
+        for tensor in places:
+            at[tensor.start : tensor.stop] = tensor.name in lost
+        np.testing.assert_array_equal(masked.mask, at)
+        np.testing.assert_array_equal(masked.data, np.where(at, 0, source))
+        with pytest.raises(BitstreamError, match=f"tensor '{lost[0]}'" if broken == damaged else "needs"):
+            decode(broken)
+    assert not decode(data, errors="mask").mask.any()
+    with pytest.raises(BitstreamError):
+        decode(data[: spans[0].end], errors="mask")
+
+
 # --- files ---
 
 
@@ -163,6 +185,46 @@ def test_the_command_line_packs_and_unpacks_arrays_and_checkpoints(tmp_path, cap
     capsys.readouterr()
     assert main(["encode", model, small, "--codec", "floats", "--max-error-of-range", "1e-3"]) == 2
     assert "codec 'floats' has no option 'max_error_of_range'" in capsys.readouterr().err
+
+
+def test_the_command_line_stores_differences_to_a_base_and_refuses_another_one(tmp_path, capsys, monkeypatch):
+    from midtread.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    before = weights()
+    after = {name: x + x.dtype.type(1) if x.dtype.name == "float32" else x for name, x in before.items()}
+    for path, tensors in (("old", before), ("new", after)):
+        (tmp_path / f"{path}.safetensors").write_bytes(file_of(tensors).tobytes())
+    np.save(tmp_path / "x.npy", np.arange(3000.0))
+    assert main(["encode", "new.safetensors", "alone.mt", "--codec", "safetensors"]) == 0
+    assert main(["encode", "new.safetensors", "new.mt", "--base", "old.safetensors"]) == 0
+    assert (tmp_path / "new.mt").stat().st_size < 0.9 * (tmp_path / "alone.mt").stat().st_size
+    for base, word in [
+        ([], "or --base FILE"),
+        (["--base", "new.safetensors"], "the one given has"),
+        (["--base", "x.npy"], "the base of codec 'safetensors' takes values of uint8"),
+        (["--base", "none.safetensors"], "no file none.safetensors"),
+        (["--base", "old.safetensors", "--partial"], "--partial does not go with --base"),
+    ]:
+        capsys.readouterr()
+        assert main(["decode", "new.mt", "back.safetensors", *base]) == 2, word
+        assert word in capsys.readouterr().err
+        assert not (tmp_path / "back.safetensors").exists(), "nothing is written before the base is known to be right"
+    assert main(["decode", "new.mt", "back.safetensors", "--base", "old.safetensors"]) == 0
+    assert (tmp_path / "back.safetensors").read_bytes() == (tmp_path / "new.safetensors").read_bytes()
+    assert main(["encode", "x.npy", "x.mt", "--base", "x.npy"]) == 0
+    assert main(["decode", "x.mt", "again.npy", "--base", "x.npy"]) == 0
+    assert (tmp_path / "again.npy").read_bytes() == (tmp_path / "x.npy").read_bytes()
+    capsys.readouterr()
+    for wrong, word in [
+        (["encode", "x.npy", "y.mt", "--base", "x.npy", "--codec", "zstd"], "codec 'zstd' takes no --base"),
+        (["encode", "x.npy", "y.mt", "--base", "x.npy", "--psnr", "40"], "no target of rate or quality"),
+        (["decode", "x.npy", "y.npy", "--base", "x.npy"], "this is another format"),
+        (["encode", "x.npy", "y.mt", "--base", "old.safetensors"], "they must agree"),
+    ]:
+        assert main(wrong) == 2
+        assert word in capsys.readouterr().err
+        assert not (tmp_path / "y.mt").exists()
 
 
 def test_bfloat16_is_not_written_as_bytes_without_a_meaning(tmp_path):

@@ -74,6 +74,7 @@ CODECS = Registry(
         "pipeline": "midtread.codecs.pipeline.codec:Pipeline",
         "floats": "midtread.codecs.tensor.floats:Floats",
         "safetensors": "midtread.codecs.tensor.safetensors:Safetensors",
+        "field": "midtread.codecs.tensor.field:Field",
         "sz3": f"{_EXTERNAL}.fields:Sz3",
         "zfp": f"{_EXTERNAL}.fields:Zfp",
         "sperr": f"{_EXTERNAL}.fields:Sperr",
@@ -98,6 +99,11 @@ METRICS = Registry(
         "lpips": "midtread.metrics.learned:LPIPS",
         "dists": "midtread.metrics.learned:DISTS",
         "max_error": "midtread.metrics.fidelity:MAX_ERROR",
+        "range_psnr_db": "midtread.metrics.fields:RANGE_PSNR",
+        "nrmse": "midtread.metrics.fields:NRMSE",
+        "gradient_error": "midtread.metrics.fields:GRADIENT_ERROR",
+        "spectrum_error": "midtread.metrics.field_structure:SPECTRUM_ERROR",
+        "slice_ssim": "midtread.metrics.field_structure:SLICE_SSIM",
     },
 )
 
@@ -109,6 +115,9 @@ DATASETS = Registry(
         "clic2020-professional-valid": "midtread.bench.datasets:CLIC2020_PROFESSIONAL_VALID",
         "tecnick": "midtread.bench.datasets:TECNICK",
         "div2k-valid": "midtread.bench.datasets:DIV2K_VALID",
+        "fields": "midtread.bench.field_datasets:FIELDS",
+        "turbulence": "midtread.bench.field_datasets:TURBULENCE",
+        "turbulence-64": "midtread.bench.field_datasets:TURBULENCE_64",
     },
 )
 

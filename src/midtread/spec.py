@@ -106,6 +106,15 @@ class Codec(ABC):
     def decode(self, data: bytes) -> np.ndarray:
         """Decompress what `encode` of this class wrote. Raises BitstreamError or LimitError."""
 
+    def pieces(self, x: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[bytes | memoryview]:
+        """The bytes of `encode`, one piece after the other; each is valid until the next is asked for.
+
+        Args:
+            x: as for `encode`.
+            progress: called with the part that is done, 0 to 1, now and then, by codecs that work piece by piece.
+        """
+        yield self.encode(x)
+
     def decode_within(self, data: bytes, limits: Limits) -> np.ndarray:
         """`decode` under the caller's limits, for codecs that know them; for the others theirs hold, too."""
         return self.decode(data)
@@ -255,7 +264,7 @@ def to_dtype(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """A distance between a picture and its reconstruction."""
+    """A distance between a picture or tensor and its reconstruction."""
 
     name: str  # with its unit: "psnr_db"
     label: str  # for people: "PSNR (RGB)"
@@ -263,6 +272,7 @@ class Metric:
     measure: Callable[[np.ndarray, np.ndarray], float]  # (x, x_hat) of one shape and dtype -> value
     recipe: str  # colour space, window, scale, averaging: what somebody needs to reproduce the number
     unit: str = ""
+    signal: Literal["picture", "tensor", "any"] = "picture"  # what it means something for
     missing: Callable[[], str | None] = lambda: None  # why it cannot run here and what to do, or None
 
     def __call__(self, x: np.ndarray, x_hat: np.ndarray) -> float:

@@ -53,3 +53,13 @@ CLIC2020_PROFESSIONAL_VALID_GCS_BYTES = 134_862_753
 # tensorflow/datasets, tensorflow_datasets/url_checksums/div2k.txt; several other public repositories agree.
 DIV2K_VALID_HR = "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc"
 DIV2K_VALID_HR_BYTES = 448_993_893
+
+# Computed from the files as we converted them to .npy; docs/datasets.md names their sources.
+FIELDS_SHA256 = {
+    "femm_B_3x47x47x47_f64.npy": "e523890ec8a762732a064175bf65c2052bd399f4295ff1ad54d997322ee8df68",
+    "iris_ukhires_theta_3x7x204x187_f32.npy": "5fb487b3cb96343c3aed1b3a975332a711db46e7e82b393b78325357729e14d4",
+    "isabel48_velmag_25x125x125_f64.npy": "ae12672f628ae87f5c791d22997034dda2a2a553c9622724b40900bbb1e020dc",
+    "nemo_tos_fill1e20_330x360_f32.npy": "f1c4337811510c82977a0067001f932640c7a2a6635e80ebbd124fd986d5b4a0",
+    "nyx_z255_6x32x32x32_f32.npy": "584f6cb119bfce6695546c3060640352796f22441d5e46077c06d21165e19069",
+    "sperr_wmag91_91x91x91_f32.npy": "d9d7895b4bc6c17759199943af082910c608a32809e60ce593e028d717125e93",
+}

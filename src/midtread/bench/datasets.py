@@ -1,4 +1,4 @@
-"""Pictures to measure with: named datasets, checked by checksum, and any folder of yours.
+"""Pictures and fields to measure with: named datasets, checked by checksum, and any folder of yours.
 
     open_dataset("kodak")         the items of a named dataset, fetched when missing
     open_dataset("holiday/raw")   the pictures in a folder, or one picture
@@ -15,29 +15,32 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from midtread.bench import dataset_tables as tables
 from midtread.bench import fetch
 from midtread.errors import BitstreamError, CodecError, LimitError, MissingError, UnknownNameError, UsageError
-from midtread.media import suffix_format
+from midtread.media import npy, suffix_format
 from midtread.registry import DATASETS, nearest
 
 _log = logging.getLogger("midtread")
 
+_THIN = 17  # values along an axis: with fewer it is no volume, so that time steps of a few levels stay together
+_NPY_HEAD = 2**14  # bytes; more than the header of any .npy file that is read
 _BY_HAND = "or set MIDTREAD_DATA to a folder that holds {0}/ with the pictures"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture of a dataset, on this machine."""
+    """One picture or field of a dataset, on this machine."""
 
     dataset: str
     name: str  # file name without its suffix (with it where two would be called the same): "kodim01"
     path: Path
     sha256: str | None = None  # what the file was checked against; None: nothing is known about it
+    part: int | None = None  # index on the first axis, in a file of several fields; None: all of the file
 
 
 class Origin(Protocol):
@@ -49,7 +52,7 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Pictures under a name, always the same ones: whoever measures on `kodak` measures on the same bytes."""
+    """Pictures or fields under a name, always the same ones: whoever measures on `kodak` measures on the same bytes."""
 
     name: str
     summary: str
@@ -59,7 +62,7 @@ class Dataset:
     evaluation_only: bool = True  # measured on by everyone, so nothing may be trained or tuned on it
 
     def items(self, root: Path | None = None) -> list[Item]:
-        """Every picture, in order of file name, each checked against its checksum.
+        """Every picture or field, in order of file name, each file checked against its checksum.
 
         Args:
             root: a folder that holds this dataset's folder, searched instead of the usual places.
@@ -71,7 +74,11 @@ class Dataset:
         roots = (root,) if root is not None else local_roots()
         files = self.origin.find(self.name, roots, fetch.cache_folder() / self.name)
         names = _names(path.name for path, _ in files)
-        return [Item(self.name, name, path, sha256) for name, (path, sha256) in zip(names, files, strict=True)]
+        return [
+            item
+            for name, (path, sha256) in zip(names, files, strict=True)
+            for item in _parts(Item(self.name, name, path, sha256))
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +216,7 @@ def open_dataset(name_or_path: str | os.PathLike[str]) -> list[Item]:
         raise UnknownNameError(f"{text!r} is neither a dataset nor a folder or file{hint}")
     if not _is_picture(path):
         raise UsageError(f"{text!r} has the suffix {path.suffix!r}, which is no picture format that midtread opens")
-    return [Item(path.resolve().parent.name, path.stem, path)]
+    return _parts(Item(path.resolve().parent.name, path.stem, path))
 
 
 def _folder_items(folder: Path) -> list[Item]:
@@ -221,7 +228,22 @@ def _folder_items(folder: Path) -> list[Item]:
         raise UsageError(f"folder {str(folder)!r} has no pictures; `midtread list formats` shows what midtread opens")
     relative = sorted(path.relative_to(folder).as_posix() for path in found)
     dataset = folder.resolve().name
-    return [Item(dataset, name, folder / file) for name, file in zip(_names(relative), relative, strict=True)]
+    named = zip(_names(relative), relative, strict=True)
+    return [item for name, file in named for item in _parts(Item(dataset, name, folder / file))]
+
+
+def _parts(item: Item) -> list[Item]:
+    """The fields of a .npy file: of one with four axes the volumes on the first ("nyx[0]" ...) unless they are thin."""
+    if item.path.suffix.lower() != ".npy":
+        return [item]
+    try:
+        with item.path.open("rb") as file:
+            shape = npy.probe(file.read(_NPY_HEAD)).shape
+    except (OSError, CodecError):  # whoever opens it says what is wrong
+        return [item]
+    if len(shape) != 4 or min(shape[1:]) < _THIN:
+        return [item]
+    return [replace(item, name=f"{item.name}[{part}]", part=part) for part in range(shape[0])]
 
 
 def _is_picture(path: Path) -> bool:

@@ -1,11 +1,12 @@
-"""Measure one (codec, settings, picture): size and quality of the decoded file, then times and memory.
+"""Measure one (codec, settings, picture or tensor): size and quality of the decoded file, then times and memory.
 
 Everything here runs in a process of its own (bench/run.py). The rate is the size of a file on disk; the quality is
-that of the picture decoded from that file by a codec object that knows nothing but the file.
+that of what is decoded from that file by a codec object that knows nothing but the file.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import statistics
 import time
@@ -19,17 +20,17 @@ from typing import Any
 import numpy as np
 
 from midtread import media
-from midtread.bench import machine
+from midtread.bench import field_measures, machine
 from midtread.bench.records import SCHEMA, Record, key_of
 from midtread.codecs import files
 from midtread.errors import CodecError, UsageError
-from midtread.registry import METRICS
+from midtread.registry import CODECS, METRICS
 from midtread.spec import Codec, collect_notes, listen_to_stages, open_codec, to_dtype
 
 
 @dataclass(frozen=True)
 class Job:
-    """One point of one curve on one picture."""
+    """One point of one curve on one picture or field."""
 
     series: str
     codec: str
@@ -37,17 +38,34 @@ class Job:
     options: dict[str, Any]
     dataset: str
     item: str
-    source: Path  # the picture's file
+    source: Path  # the file of the picture or field
     source_sha256: str
     target: Path  # the encoded file
     folder: Path  # of the bench: `target` is recorded relative to it
     provenance: dict[str, Any]  # machine, versions, commit: of the bench, before its workers were pinned
+    part: int | None = None  # of several fields in the source
+
+    @property
+    def kind(self) -> str:
+        """What people call what it takes."""
+        return "field" if self.tensor else "picture"
+
+    @property
+    def tensor(self) -> bool:
+        """Whether the codec takes tensors."""
+        return bool(CODECS.get(self.codec).signal == "tensor")
+
+    def open(self, x: np.ndarray) -> Codec:
+        """The codec with the options for `x`."""
+        options = field_measures.options_for(self.codec, self.options, x) if self.tensor else self.options
+        return open_codec(self.codec, **options)
 
     def identity(self) -> Record:
         """The fields of a record that are known before anything is measured."""
         codec = open_codec(self.codec, **self.options)
         record: Record = {
             "schema": SCHEMA,
+            "signal": codec.signal,
             "series": self.series,
             "codec": self.codec,
             "family": codec.family,
@@ -78,28 +96,58 @@ def rate_distortion(job: Job, metrics: tuple[str, ...]) -> Record:
         "error": None,
     }
     try:
-        x = media.load(job.source).array
-        record |= {"width": x.shape[1], "height": x.shape[0], "channels": 1 if x.ndim == 2 else x.shape[2]}
-        record |= {"dtype": x.dtype.name}
+        x = _source(job.source, job.part)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         with collect_notes() as notes:
-            media.write_bytes(job.target, open_codec(job.codec, **job.options).encode(x))
+            media.write_bytes(job.target, job.open(x).encode(x))
         data = job.target.read_bytes()
         record |= {"file": str(job.target.relative_to(job.folder)), "file_sha256": hashlib.sha256(data).hexdigest()}
-        record |= {"size_bytes": len(data), "rate_bpp": files.rate_bpp(len(data), x.shape)}
-        record["ideal_bytes"] = notes.get("ideal_bytes")
-        # a 10-bit file of an 8-bit picture decodes to 16 bits; metrics compare on the samples of the source
-        x_hat = to_dtype(open_codec(job.codec).decode(data), x.dtype)
-        for name in metrics:
-            try:
-                record["metrics"][name] = METRICS.get(name)(x, x_hat)
-            except UsageError as error:  # such as a picture smaller than the metric's window: the others still hold
-                record["unmeasured"][name] = str(error)
-        if record["lossless"] and not np.array_equal(x, x_hat):
-            record["error"] = f"{job.series} says it is lossless, but the decoded picture differs"
+        record |= {"size_bytes": len(data), "ideal_bytes": notes.get("ideal_bytes")}
+        record |= field_measures.rates(x, len(data)) if job.tensor else _rates(x, len(data))
+        x_hat = open_codec(job.codec).decode(data)
+        _compare(job, record, x, x_hat, metrics)
     except CodecError as error:
         record["error"] = f"{type(error).__name__}: {error}"
     return record
+
+
+@functools.lru_cache(maxsize=1)  # the jobs of one process are about one picture
+def _source(path: Path, part: int | None) -> np.ndarray:
+    """The array of a job; read-only, so that what was found out about it keeps being true."""
+    x = _load(path, part)
+    x.flags.writeable = False
+    return x
+
+
+def _load(path: Path, part: int | None) -> np.ndarray:
+    x = media.load(path).array
+    return x if part is None else x[part].copy()
+
+
+def _rates(x: np.ndarray, size_bytes: int) -> Record:
+    """Size of a picture, and of a file for it per pixel."""
+    shape = {"width": x.shape[1], "height": x.shape[0], "channels": 1 if x.ndim == 2 else x.shape[2]}
+    return {**shape, "dtype": x.dtype.name, "rate_bpp": files.rate_bpp(size_bytes, x.shape)}
+
+
+def _compare(job: Job, record: Record, x: np.ndarray, x_hat: np.ndarray, metrics: tuple[str, ...]) -> None:
+    """Add the metrics and the bound to a record, or the error when a lossless codec lost something."""
+    if not job.tensor:
+        # a 10-bit file of an 8-bit picture decodes to 16 bits; metrics compare on the samples of the source
+        x_hat = to_dtype(x_hat, x.dtype)
+    elif x_hat.shape != x.shape or x_hat.dtype != x.dtype:
+        record["error"] = f"{job.series} made {list(x_hat.shape)} {x_hat.dtype} of {list(x.shape)} {x.dtype}"
+        return
+    for name in metrics:
+        try:
+            record["metrics"][name] = METRICS.get(name)(x, x_hat)
+        except UsageError as error:  # such as a picture smaller than the metric's window: the others still hold
+            record["unmeasured"][name] = str(error)
+    if job.tensor:
+        options = field_measures.options_for(job.codec, job.options, x)
+        record |= field_measures.kept_bound(x, x_hat, options)
+    if record["lossless"] and not (field_measures.same_bits if job.tensor else np.array_equal)(x, x_hat):
+        record["error"] = f"{job.series} says it is lossless, but the decoded {job.kind} differs"
 
 
 def failure(job: Job, text: str) -> Record:
@@ -115,14 +163,14 @@ def timing(job: Job, *, repeats: int, max_seconds: float) -> dict[str, Any]:
         decode_file_s (file -> file, file -> array, through the front door), each {median, q1, q3} in seconds;
         encode_stages_s and decode_stages_s; encode_peak_bytes and decode_peak_bytes above the resident start.
     """
-    codec: Codec = open_codec(job.codec, **job.options)
+    x, data = _source(job.source, job.part), job.target.read_bytes()
+    codec: Codec = job.open(x)
     plain: Codec = open_codec(job.codec)
-    x, data = media.load(job.source).array, job.target.read_bytes()
     scratch = job.target.with_name("timing-" + job.target.name)
     found: dict[str, Any] = {"warmup": 1, "threads": len(machine.cpus())}
 
     def encode_file() -> None:
-        media.write_bytes(scratch, codec.encode(media.load(job.source).array))
+        media.write_bytes(scratch, codec.encode(_load(job.source, job.part)))
 
     def decode_file() -> None:
         files.decode(job.target.read_bytes())

@@ -8,7 +8,8 @@ metrics = ["psnr_db", "ssim"]
 
 [[dataset]]
 name = "kodak"                        # a name from `midtread list datasets`, or path = "folder/of/pictures"
-items = ["kodim01", "kodim02"]        # optional: only these
+items = ["kodim01", "kodim02"]        # left out: all of them
+optional = true                       # run without it where its files are not here; left out: it has to be here
 
 [[series]]                            # one curve
 name = "AVIF 4:4:4"
@@ -27,6 +28,7 @@ vary = { step = [4, 8, 16, 32, 64] }
 items = 3                             # how many pictures of each dataset
 repeats = 5
 near_bpp = 0.75                       # optional: of each series only the setting nearest to this rate
+settings = ["quality=60", "default"]  # optional: only these settings ("default": of a series without vary)
 
 [viewer]
 items = ["kodim01"]                   # pictures to look at in the report
@@ -42,6 +44,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from midtread.bench.datasets import open_dataset
 from midtread.errors import MissingError, UsageError
 from midtread.registry import CODECS, METRICS, nearest
 from midtread.spec import Metric, missing, open_codec
@@ -49,11 +52,12 @@ from midtread.spec import Metric, missing, open_codec
 
 @dataclasses.dataclass(frozen=True)
 class DatasetChoice:
-    """Which pictures: a named dataset or a folder, all of it or some items."""
+    """Which pictures or fields: a named dataset or a folder, all of it or some items."""
 
     name: str = ""
     path: str = ""
     items: tuple[str, ...] = ()
+    optional: bool = False  # where it is missing, the plan runs without it and says so
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Timing:
     threads: int = 1
     max_seconds: float = 10.0  # fewer repeats (but one at least) when they would take longer than this
     near_bpp: float = 0.0  # only the setting of each series whose mean rate is nearest to this; 0: every setting
+    settings: tuple[str, ...] = ()  # only these, as `Series.settings` labels them; none: every setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +180,13 @@ def parse(table: dict[str, Any], where: str) -> Plan:
         raise UsageError(f"{where}: a plan needs at least one [[dataset]] and one [[series]] or [[grid]]")
     combinations, refused = _expand(parts["grid"], where)
     series, absent = _available(parts["series"] + combinations, where)
+    datasets, absent_datasets = _present(parts["dataset"], where)
     metrics, absent_metrics = _metrics(table.get("metrics", ["psnr_db"]), where)
-    names = [one.name for one in parts["series"] + combinations]
+    every = parts["series"] + combinations
+    names = [one.name for one in every]
+    labels = {label for one in every for label, _ in one.settings()}
+    if unknown := [label for label in parts["timing"].settings if label not in labels]:
+        raise UsageError(f"{where}: [timing]: no series has the setting {unknown[0]!r}{nearest(unknown[0], labels)}")
     anchor = table.get("anchor", names[0])
     if anchor not in names:
         raise UsageError(f"{where}: anchor {anchor!r} is no series{nearest(anchor, names)}")
@@ -184,12 +194,12 @@ def parse(table: dict[str, Any], where: str) -> Plan:
         title=table.get("title", Path(where).stem),
         anchor=anchor,
         metrics=metrics,
-        datasets=parts["dataset"],
+        datasets=datasets,
         series=series,
         timing=parts["timing"],
         viewer=parts["viewer"],
         keep_files=table.get("keep_files", True),
-        absent=absent + absent_metrics,
+        absent=absent + absent_datasets + absent_metrics,
         grids=parts["grid"],
         refused=refused,
     )
@@ -229,8 +239,14 @@ def _fill(kind: type, value: Any, where: str) -> Any:
         if key not in known:
             raise UsageError(f"{where}: unknown key {key!r}{nearest(key, known)}")
         default = known[key].default
+        if isinstance(default, bool) != isinstance(entry, bool) and isinstance(default, bool):
+            raise UsageError(f"{where}: {key} is {entry!r}; it takes true or false")
         # bool is an int for isinstance, and a TOML `true` is never a number of repeats
-        if isinstance(default, int | float) and (isinstance(entry, bool) or not isinstance(entry, int | float)):
+        if (
+            isinstance(default, int | float)
+            and not isinstance(default, bool)
+            and (isinstance(entry, bool) or not isinstance(entry, int | float))
+        ):
             raise UsageError(f"{where}: {key} is {entry!r}; it takes a number")
         if isinstance(default, int | float) and not 0 <= entry < math.inf:
             raise UsageError(f"{where}: {key} is {entry!r}; it takes a finite number from 0 up")
@@ -240,13 +256,13 @@ def _fill(kind: type, value: Any, where: str) -> Any:
             raise UsageError(f"{where}: {key} is {entry!r}; it takes a table of options")
         if key == "vary" and (len(entry) > 1 or any(not isinstance(one, list) or not one for one in entry.values())):
             raise UsageError(f"{where}: vary takes one option with a list of values, got {entry!r}")
-        if key == "items" and isinstance(default, tuple) and not isinstance(entry, list):
-            raise UsageError(f"{where}: items is {entry!r}; it takes a list of names")
+        if isinstance(default, tuple) and not isinstance(entry, list):
+            raise UsageError(f"{where}: {key} is {entry!r}; it takes a list of names")
     for name, field in known.items():
         needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if needed and name not in value:
             raise UsageError(f"{where} has no {name}")
-    return kind(**{k: tuple(v) if k == "items" and isinstance(v, list) else v for k, v in value.items()})
+    return kind(**{k: tuple(v) if isinstance(known[k].default, tuple) else v for k, v in value.items()})
 
 
 def _expand(grids: tuple[Grid, ...], where: str) -> tuple[tuple[Series, ...], tuple[dict[str, Any], ...]]:
@@ -302,6 +318,23 @@ def _install_line(one: Series, where: str) -> str | None:
     except UsageError as error:
         raise UsageError(f"{where}: series {one.name!r}: {error}") from error
     return None
+
+
+def _present(
+    choices: tuple[DatasetChoice, ...], where: str
+) -> tuple[tuple[DatasetChoice, ...], tuple[dict[str, str], ...]]:
+    """The datasets to run on; the optional ones that are not here as absent, with what to do."""
+    here, absent = [], []
+    for choice in choices:
+        try:
+            if choice.optional:
+                open_dataset(choice.name or choice.path)
+            here.append(choice)
+        except MissingError as error:
+            absent.append({"what": f"dataset {choice.name}", "series": "", "install": str(error)})
+    if not here:
+        raise MissingError(f"{where}: no dataset of this plan is here: {absent[0]['install']}")
+    return tuple(here), tuple(absent)
 
 
 def _metrics(names: list[str], where: str) -> tuple[tuple[str, ...], tuple[dict[str, str], ...]]:

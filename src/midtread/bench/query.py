@@ -5,6 +5,10 @@
 A *group* is one dataset on one machine: the pictures, and the times, that may be averaged together. A *point* is one
 setting of one series in one group. It is complete when every picture of the group has a record without an error for
 it; only complete points may be averaged and drawn, because a mean over fewer pictures is a mean over other pictures.
+
+Fields differ too much to be averaged: each is a group of its own, called "dataset / item". Where these queries say
+rate_bpp, it is in bits per pixel of a picture and in bits per value of a field; where they say pixels, they mean values
+of a field.
 """
 
 from __future__ import annotations
@@ -36,9 +40,15 @@ SELECT
     j->>'series' AS series, j->>'codec' AS codec, j->>'family' AS family, j->>'setting' AS setting,
     j->>'options' AS options, j->>'backend' AS backend, j->>'chroma' AS chroma,
     coalesce((j->>'lossless')::BOOLEAN, false) AS lossless,
-    j->>'dataset' AS dataset, j->>'item' AS item, j->>'$.machine.name' AS machine,
-    (j->>'width')::BIGINT * (j->>'height')::BIGINT AS pixels,
-    (j->>'size_bytes')::BIGINT AS size_bytes, (j->>'rate_bpp')::DOUBLE AS rate_bpp,
+    coalesce(j->>'signal', 'picture') AS signal, j->>'dataset' AS source, j->>'item' AS item,
+    CASE WHEN j->>'signal' = 'tensor' THEN (j->>'dataset') || ' / ' || (j->>'item') ELSE j->>'dataset' END AS dataset,
+    j->>'$.machine.name' AS machine, j->>'shape' AS shape, j->>'dtype' AS dtype,
+    coalesce((j->>'width')::BIGINT * (j->>'height')::BIGINT, (j->>'values')::BIGINT) AS pixels,
+    (j->>'source_bytes')::BIGINT AS source_bytes, (j->>'ratio')::DOUBLE AS ratio,
+    (j->>'bound_of_range')::DOUBLE AS bound_of_range,
+    (j->>'max_error_over_bound')::DOUBLE AS max_error_over_bound, (j->>'violations')::BIGINT AS violations,
+    (j->>'size_bytes')::BIGINT AS size_bytes,
+    coalesce((j->>'rate_bpp')::DOUBLE, (j->>'rate_bits_per_value')::DOUBLE) AS rate_bpp,
     (j->>'ideal_bytes')::DOUBLE AS ideal_bytes,
     CAST(j->'metrics' AS MAP(VARCHAR, DOUBLE)) AS metrics,
     (j->>'macs_per_pixel')::DOUBLE AS macs_per_pixel, (j->>'parameters')::BIGINT AS parameters,
@@ -49,9 +59,12 @@ QUALIFY row_number() OVER (PARTITION BY machine, dataset, series, setting, item 
 """
 
 _GROUPS = """
-SELECT dataset, machine, count(*) AS pictures, sum(pixels) AS pixels
-FROM (SELECT dataset, machine, item, max(pixels) AS pixels, min(n) AS n FROM records GROUP BY dataset, machine, item)
-GROUP BY dataset, machine ORDER BY min(n)
+SELECT dataset, machine, signal, source, count(*) AS pictures, sum(pixels) AS pixels,
+       any_value(shape) AS shape, any_value(dtype) AS dtype
+FROM (SELECT dataset, machine, signal, source, item, max(pixels) AS pixels, min(n) AS n,
+             any_value(shape) AS shape, any_value(dtype) AS dtype
+      FROM records GROUP BY dataset, machine, signal, source, item)
+GROUP BY dataset, machine, signal, source ORDER BY min(n)
 """
 
 _SERIES = """
@@ -74,6 +87,8 @@ SELECT dataset, machine, series, setting, bool_and(lossless) AS lossless, count(
        CASE WHEN count(ideal_bytes) = count(*) THEN sum(ideal_bytes) END AS ideal_bytes,
        CASE WHEN count(ideal_bytes) = count(*) THEN avg(8 * ideal_bytes / pixels) END AS ideal_bpp,
        {speeds},
+       avg(ratio) AS ratio, avg(bound_of_range) AS bound_of_range,
+       max(max_error_over_bound) AS max_error_over_bound, sum(violations)::BIGINT AS violations,
        max((timing->>'encode_peak_bytes')::DOUBLE)::BIGINT AS encode_peak_bytes,
        max((timing->>'decode_peak_bytes')::DOUBLE)::BIGINT AS decode_peak_bytes,
        min((timing->>'repeats')::INT) AS repeats, max((timing->>'threads')::INT) AS threads,
@@ -84,7 +99,8 @@ ORDER BY dataset, machine, min(n)
 """
 
 _SPEED = """
-sum(pixels) FILTER ({clock} IS NOT NULL) / 1e6 / nullif(sum({clock}), 0) AS {name}_mpx_s
+sum(pixels) FILTER ({clock} IS NOT NULL AND signal = 'picture') / 1e6 / nullif(sum({clock}), 0) AS {name}_mpx_s,
+sum(source_bytes) FILTER ({clock} IS NOT NULL AND signal = 'tensor') / 1e9 / nullif(sum({clock}), 0) AS {name}_gb_s
 """
 
 _MEASURES = """
@@ -113,12 +129,23 @@ GROUP BY ALL ORDER BY dataset, machine, series, setting, min(place)
 """
 
 _FAILURES = """
-SELECT series, setting, dataset, item, machine, error FROM records WHERE error IS NOT NULL ORDER BY n
+SELECT series, setting, source AS dataset, item, machine, error FROM records WHERE error IS NOT NULL ORDER BY n
+"""
+
+# A refused field has no bound in its record; the setting tells it from the others.
+_FIELDS = """
+SELECT dataset, machine, series, setting, lossless, bound_of_range, ratio, rate_bpp, source_bytes, size_bytes,
+       max_error_over_bound, violations, metrics, error,
+       (timing->>'$.encode_s.median')::DOUBLE AS encode_s, (timing->>'$.decode_s.median')::DOUBLE AS decode_s,
+       (timing->>'encode_peak_bytes')::BIGINT AS encode_peak_bytes,
+       (timing->>'decode_peak_bytes')::BIGINT AS decode_peak_bytes
+FROM records WHERE signal = 'tensor' ORDER BY n
 """
 
 _PICTURE = """
-SELECT folder, file, series, codec, options, setting, lossless, size_bytes, rate_bpp, metrics
-FROM records WHERE dataset = $dataset AND item = $item AND error IS NULL AND file IS NOT NULL
+SELECT folder, file, series, codec, options, setting, lossless, size_bytes, rate_bpp, metrics,
+       ratio, bound_of_range, max_error_over_bound, violations
+FROM records WHERE source = $dataset AND item = $item AND error IS NULL AND file IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY series, setting ORDER BY n DESC) = 1
 ORDER BY n
 """
@@ -143,7 +170,7 @@ class Records:
         self._connection.execute(_RECORDS, {"lines": lines, "folders": where})
 
     def groups(self) -> list[Row]:
-        """dataset, machine, pictures, pixels (of all pictures together)."""
+        """dataset, machine, signal, source (dataset without item), pictures, pixels of all; shape, dtype of a field."""
         return self._ask(_GROUPS)
 
     def series(self) -> list[Row]:
@@ -155,8 +182,9 @@ class Records:
         return {row["series"]: json.loads(row["options"] or "{}") for row in self._ask(_OPTIONS)}
 
     def points(self) -> list[Row]:
-        """One row per setting: how many pictures, mean rate_bpp, total size_bytes, speeds in MPx/s, peak memory.
+        """One row per setting: how many pictures, mean rate_bpp, total size_bytes, speeds, peak memory.
 
+        Speeds are in MPx/s for pictures, in GB/s of the array for fields, which also have ratio, bound and violations.
         Also ideal_bytes and ideal_bpp, of the ideal code length: null unless every picture has one.
         """
         speeds = []
@@ -179,6 +207,10 @@ class Records:
     def failures(self) -> list[Row]:
         """Every record that holds an error instead of a measurement."""
         return self._ask(_FAILURES)
+
+    def fields(self) -> list[Row]:
+        """One row per field, series and setting, failures too: what the board of fields is made of."""
+        return self._ask(_FIELDS)
 
     def finished(self) -> str | None:
         """When the last measurement started, UTC, ISO 8601."""

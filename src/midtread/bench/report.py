@@ -21,12 +21,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from midtread.bench import report_data, report_images
+from midtread.bench import report_data, report_field_images, report_images
 from midtread.bench.query import Records, Row
 from midtread.errors import BitstreamError, MissingError, UsageError
 
 # in this order: each may use what stands before it
-SCRIPTS = ("core", "controls", "board", "plot", "grid", "curves", "speed", "stages", "zoom", "viewer", "downloads")
+SCRIPTS = (
+    "core", "controls", "board", "plot", "grid", "curves", "speed", "fields", "stages", "zoom", "viewer", "slices",
+    "downloads",
+)  # fmt: skip
 
 
 def build(
@@ -60,10 +63,22 @@ def build(
     data = report_data.payload(records, run, anchor)
     table = points_csv(data)
     entries = run["viewer"] if picture_bytes > 0 else []
-    pictures = report_images.viewer(records, entries, budget_bytes=picture_bytes, decode=decode)
+    fields = [entry for entry in entries if entry["original"].endswith(".npy")]
+    shown = [entry for entry in entries if entry not in fields]
+    pictures = report_images.viewer(records, shown, budget_bytes=picture_bytes, decode=decode)
+    pictures |= _with_fields(pictures, records, fields, picture_bytes, decode)
     page = render({**data, "csv": table}, pictures)
     _write(folders[0] / "points.csv", table)
     return _write(folders[0] / "index.html", page)
+
+
+def _with_fields(
+    pictures: Row, records: Records, entries: list[Row], budget_bytes: int, decode: report_images.Decode
+) -> Row:
+    """Slices, errors and spectra of fields, for what the pictures have left of the budget."""
+    spent = sum(len(shot["data"]) for shot in pictures["shots"]) * 3 // 4
+    found = report_field_images.viewer(records, entries, budget_bytes=budget_bytes - spent, decode=decode)
+    return {"fields": found["fields"], "colors": found["colors"], "skipped": pictures["skipped"] + found["skipped"]}
 
 
 def merge(runs: Sequence[Row]) -> Row:
@@ -82,40 +97,36 @@ def merge(runs: Sequence[Row]) -> Row:
     return merged
 
 
+_SPEED = ("encode_mpx_s", "decode_mpx_s", "encode_file_mpx_s", "decode_file_mpx_s", "timed")
+_OF_FIELDS = (
+    "rate_bits_per_value", "ratio", "bound_of_range", "max_error_over_bound", "violations", "encode_gb_s",
+    "decode_gb_s", "encode_file_gb_s", "decode_file_gb_s", "encode_peak_bytes", "decode_peak_bytes",
+)  # fmt: skip
+
+
 def points_csv(data: Row) -> str:
     """Every point of every curve and every lossless setting, one line each."""
     measured = [metric["name"] for metric in data["metrics"]]
     facts = ("codec", "family", "chroma", "backend")
     point = ("pictures", "rate_bpp", "size_bytes")
-    speed = ("encode_mpx_s", "decode_mpx_s", "encode_file_mpx_s", "decode_file_mpx_s", "timed")
     of_mean = ["psnr_of_mean_mse_db"] if "psnr_db" in measured else []
+    more = _OF_FIELDS if any(group["signal"] == "tensor" for group in data["groups"]) else ()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "dataset",
-            "machine",
-            "series",
-            *facts,
-            "setting",
-            "lossless",
-            *point,
-            *measured,
-            "ideal_bytes",
-            *of_mean,
-            *speed,
-        ]
-    )
+    first = ["dataset", "machine", "series", *facts, "setting", "lossless", *point, *measured]
+    writer.writerow([*first, "ideal_bytes", *of_mean, *_SPEED, *more])
     series = {one["name"]: one for one in data["series"]}
     for group in data["groups"]:
         for kind in ("points", "lossless"):
             for row in group[kind]:
                 one = series[row["series"]]
+                if group["signal"] == "tensor":
+                    row = {**row, "rate_bits_per_value": row["rate_bpp"], "rate_bpp": None}
                 writer.writerow(
                     [group["dataset"], group["machine"], row["series"], *(one[fact] for fact in facts)]
                     + [row["setting"], str(kind == "lossless").lower(), *(row[name] for name in point)]
                     + [row.get("q", {}).get(name) for name in measured]
-                    + [row.get(name) for name in ("ideal_bytes", *of_mean, *speed)]
+                    + [row.get(name) for name in ("ideal_bytes", *of_mean, *_SPEED, *more)]
                 )
     return text.getvalue()
 
@@ -149,28 +160,41 @@ def render(data: Row, pictures: Row) -> str:
 def headline(data: Row) -> Row:
     """What the head of the page and the text on method say: date, datasets, machines, how times were taken."""
     groups = data["groups"]
-    timed = [row for group in groups for kind in ("points", "lossless") for row in group[kind] if row["timed"]]
+    counts: dict[str, dict[str, int]] = {"Pictures": {}, "Fields": {}}
+    for group in groups:
+        if group["signal"] == "picture":
+            counts["Pictures"][group["dataset"]] = group["pictures"]
+    for dataset, _ in {(group["source"], group["dataset"]): 0 for group in groups if group["signal"] == "tensor"}:
+        counts["Fields"][dataset] = counts["Fields"].get(dataset, 0) + 1
     return {
         "date": _day(data["created"]),
-        "datasets": list({group["dataset"]: group["pictures"] for group in groups}.items()),
+        "counts": [(kind, list(found.items())) for kind, found in counts.items() if found],
         "machines": list(dict.fromkeys(group["machine"] for group in groups)),
         "lossless_count": len({row["series"] for group in groups for row in group["lossless"]}),
         "dropped": [row for group in groups for row in group["dropped"]],
-        "timing_text": _timing(timed),
+        "signals": {group["signal"] for group in groups},
+        "timing_text": _timing(groups),
     }
 
 
-def _timing(rows: list[Row]) -> str:
-    if not rows:
+def _timing(groups: list[Row]) -> str:
+    timed = [(group, row) for group in groups for kind in ("points", "lossless") for row in group[kind] if row["timed"]]
+    if not timed:
         return "In this run nothing was timed."
-    repeats, threads, pictures = ({row.get(key) for row in rows} - {None} for key in ("repeats", "threads", "timed"))
+    repeats, threads, pictures = (
+        {row.get(key) for _, row in timed} - {None} for key in ("repeats", "threads", "timed")
+    )
+    fields = {group["dataset"] for group, _ in timed if group["signal"] == "tensor"}
 
     def span(values: set[Any]) -> str:
         return f"{min(values)}" if len(values) == 1 else f"{min(values)} to {max(values)}"
 
     parts = [f"Times are medians of {span(repeats)} repeats"] if repeats else ["Times are medians"]
     parts += [f"with {span(threads)} thread{'s' if threads != {1} else ''}"] if threads else []
-    return " ".join(parts) + f", on {span(pictures)} picture{'s' if pictures != {1} else ''}."
+    what = f"{span(pictures)} picture{'s' if pictures != {1} else ''}"
+    if fields:
+        what = f"{len(fields)} field{'s' if len(fields) > 1 else ''}: {', '.join(sorted(fields))}"
+    return " ".join(parts) + f", on {what}."
 
 
 def _day(created: str | None) -> str | None:

@@ -18,13 +18,17 @@ from midtread.errors import UsageError
 from midtread.metrics.rate_distortion import Better, bd_rate
 
 # Near 1 all the difference between codecs sits in the last digits, so these are drawn and integrated in decibels.
-IN_DECIBELS = ("ssim", "ms_ssim")
+IN_DECIBELS = ("ssim", "ms_ssim", "slice_ssim")
+# Relative errors span orders of magnitude: in decibels too, like the PSNR of such an error, and then more is better.
+ERRORS_IN_DECIBELS = ("nrmse", "gradient_error", "spectrum_error")
 
 Curve = tuple[list[float], list[float]]  # rates, qualities
 
 
 def quality_scale(metric: str) -> Callable[[float], float]:
-    """The scale on which a metric is drawn and integrated: decibels for SSIM and MS-SSIM, itself for the others."""
+    """The scale on which a metric is drawn and integrated: decibels for similarities and relative errors, or itself."""
+    if metric in ERRORS_IN_DECIBELS:
+        return lambda value: -20 * math.log10(value) if value > 0 else math.inf
     if metric in IN_DECIBELS:
         return lambda value: -10 * math.log10(1 - value) if value < 1 else math.inf
     return lambda value: value
@@ -45,7 +49,7 @@ def bd_table(
     Args:
         curves: rows of `Records.curves` of one group.
         points: the complete points of the group, for the mean curves.
-        metric: its row, with `name` and `better`.
+        metric: its row, with `name`, `better`, and `drawn_better` where that is another on the drawn scale.
         anchors: only against these; against every series when left out.
 
     Returns:
@@ -64,7 +68,7 @@ def bd_table(
         if (found := point["y"].get(metric["name"])) and point["series"] in mean:
             mean[point["series"]][0].append(point["rate_bpp"])
             mean[point["series"]][1].append(found[0])
-    better = metric["better"]
+    better: Better = metric.get("drawn_better") or metric["better"]
     return {
         anchor: {
             name: _bd(base, curve, mean[anchor], mean[name], better) for name, curve in own.items() if name != anchor

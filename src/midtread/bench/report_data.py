@@ -13,19 +13,23 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from midtread.bench import report_grid
+from midtread.bench import report_fields, report_grid
 from midtread.bench.query import Records, Row
-from midtread.bench.report_bd import IN_DECIBELS, bd_table, quality_scale, short
+from midtread.bench.report_bd import ERRORS_IN_DECIBELS, IN_DECIBELS, bd_table, quality_scale, short
 from midtread.errors import UnknownNameError, UsageError
 from midtread.registry import nearest
 
-TYPICAL_BPP = 0.75  # speeds are those of the setting nearest to this: a good-looking photograph on the web
+# Speeds are those of the setting nearest to these: a good-looking photograph on the web, a field good for most uses.
+TYPICAL_BPP = 0.75
+TYPICAL_BOUND = 1e-3  # relative to the range
 
 # One hue per codec, the same in every report; other codecs take what is left. Settings of one codec share its hue and
 # differ by dash and marker fill.
 HUES = 12
 _HUE_OF = {
     "jpeg": 0, "avif": 1, "jpegxl": 2, "webp": 3, "jpeg2000": 4, "vvc": 5, "hevc": 6, "htj2k": 7, "jpegxr": 8, "av1": 9,
+    "field": 3, "sz3": 1, "sperr": 2, "zfp": 5, "lerc": 4, "bitround": 7, "floats": 6, "pcodec": 11, "blosc2": 8,
+    "zstd": 10,
 }  # fmt: skip
 _SHAPES = ("circle", "square", "diamond", "up", "down", "plus", "star", "cross")
 
@@ -71,11 +75,13 @@ def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
         "anchor": first,
         "anchors": anchors,
         "typical_bpp": TYPICAL_BPP,
+        "typical_bound": TYPICAL_BOUND,
         "metrics": metrics,
         "series": looks(series, grids, folded),
         "lossy": lossy,
         "folded": folded,
         "groups": groups,
+        "fields": report_fields.boards(records.fields(), names, metrics, anchors),
         "failures": records.failures(),
         "absent": [_absent(one) for one in run.get("absent") or []],
         "refused": run.get("refused") or [],
@@ -118,13 +124,18 @@ def _absent(one: Row) -> Row:
 
 
 def _metric(one: Row) -> Row:
-    decibels = one["name"] in IN_DECIBELS
+    error, similarity = one["name"] in ERRORS_IN_DECIBELS, one["name"] in IN_DECIBELS
+    decibels = error or similarity
     unit = "dB" if decibels else one.get("unit", "")
     label = one.get("label") or one["name"]
     recipe = one.get("recipe", "")
     if decibels:
-        recipe = f"{recipe.rstrip('. ')}. Drawn and integrated as -10 log10(1 - mean), in dB.".lstrip(". ")
-    return {**one, "label": label, "unit": unit, "recipe": recipe, "decibels": decibels}
+        drawn = "-20 log10" if error else "-10 log10(1 - mean)"
+        recipe = f"{recipe.rstrip('. ')}. Drawn and integrated as {drawn}, in dB.".lstrip(". ")
+    drawn_better = "higher" if decibels else one["better"]
+    return {
+        **one, "label": label, "unit": unit, "recipe": recipe, "decibels": decibels, "drawn_better": drawn_better
+    }  # fmt: skip
 
 
 def _group(
@@ -146,11 +157,12 @@ def _group(
     whole = [point for point in mine(points) if point["pictures"] == group["pictures"]]
     lossy = [_point(point, metrics, values) for point in whole if not point["lossless"]]
     lossy.sort(key=lambda point: (names.index(point["series"]), point["rate_bpp"]))
-    speeds = _speeds(lossy)
+    speeds = _speeds(lossy, group["signal"] == "tensor")
     timed = [lossy[index] for index in speeds.values()]
     return {
         "dataset": group["dataset"],
         "machine": group["machine"],
+        **{key: group[key] for key in ("signal", "source", "shape", "dtype")},
         "pictures": group["pictures"],
         "megapixels": short((group["pixels"] or 0) / 1e6),
         "points": lossy,
@@ -181,23 +193,27 @@ def _point(point: Row, metrics: list[Row], values: dict[tuple[str, str, str], Ro
         if drawn[0] is not None:
             q[metric["name"]], y[metric["name"]] = short(found["mean"]), drawn  # type: ignore[assignment]
     pooled = values.get((point["series"], point["setting"], "psnr_db"), {}).get("of_mean_mse")
-    kept = ("series", "setting", "pictures", "size_bytes", "timed", "repeats", "threads", "warmup")
+    kept = ("series", "setting", "pictures", "size_bytes", "violations", "timed", "repeats", "threads", "warmup")
     rounded = ("rate_bpp", "ideal_bytes", "ideal_bpp", "encode_peak_bytes", "decode_peak_bytes")
-    speeds = [f"{way}{clock}_mpx_s" for way in ("encode", "decode") for clock in ("", "_file")]
+    units = ("mpx_s",) if point["ratio"] is None else ("gb_s",)
+    speeds = [f"{way}{clock}_{unit}" for way in ("encode", "decode") for clock in ("", "_file") for unit in units]
+    of_fields = () if point["ratio"] is None else ("ratio", "bound_of_range", "max_error_over_bound")
     return {
         **{key: point[key] for key in kept},
-        **{key: short(point[key]) for key in (*rounded, *speeds)},
+        **{key: short(point[key]) for key in (*rounded, *speeds, *of_fields)},
         "q": q,
         "y": y,
         "psnr_of_mean_mse_db": short(pooled) if "psnr_db" in q else None,
     }
 
 
-def _speeds(points: list[Row]) -> dict[str, int]:
-    """Index of the timed point nearest to the typical rate, for each series that was timed."""
+def _speeds(points: list[Row], tensor: bool) -> dict[str, int]:
+    """Index of the timed point nearest to the typical rate or bound, for each series that was timed."""
     chosen: dict[str, int] = {}
 
     def distance(index: int) -> float:
+        if tensor:
+            return abs(math.log((points[index]["bound_of_range"] or math.inf) / TYPICAL_BOUND))
         return abs(math.log(points[index]["rate_bpp"] / TYPICAL_BPP))
 
     for index, point in enumerate(points):
@@ -225,6 +241,7 @@ def _lossless(points: list[Row], series: list[Row]) -> list[Row]:
     for point in points:
         names = ("series", "setting", "pictures", "size_bytes", "timed", "repeats", "threads")
         kept = {key: point[key] for key in names}
-        kept |= {key: short(point[key]) for key in ("rate_bpp", "encode_mpx_s", "decode_mpx_s")}
+        units = ("encode_mpx_s", "decode_mpx_s") if point["ratio"] is None else ("ratio", "encode_gb_s", "decode_gb_s")
+        kept |= {key: short(point[key]) for key in ("rate_bpp", *units)}
         rows.append({**kept, "percent_of_png": short(100 * point["size_bytes"] / min(png)) if png else None})
     return rows

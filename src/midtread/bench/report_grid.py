@@ -80,7 +80,7 @@ def table(grid: Row, at: dict[str, list[int]], points: Sequence[Row], metrics: I
         for (rate, ideal), best in zip(rates, least, strict=True):
             shares = (_percent_above(rate, ideal), _percent_above(ideal, best))
             cells.append([short(value) for value in (rate, ideal, *shares)])
-        sign = 1 if metric["better"] == "higher" else -1
+        sign = 1 if metric.get("drawn_better", metric["better"]) == "higher" else -1
         by[metric["name"]] = {"quality": short(sign * quality), "cells": cells}
     pairs = [[axis, values] for axis, values in grid["axes"].items()]  # JSON objects promise no order
     return {"codec": grid["codec"], "axes": pairs, "rows": rows, "by": by}
@@ -114,7 +114,7 @@ Curve = list[tuple[float, float, float | None]]  # quality (negated where less i
 
 def _curve(points: Sequence[Row], metric: Row) -> Curve:
     """The undominated points of a combination, by rising rate."""
-    sign = 1 if metric["better"] == "higher" else -1
+    sign = 1 if metric.get("drawn_better", metric["better"]) == "higher" else -1
     drawn = [
         (sign * point["y"][metric["name"]][0], point["rate_bpp"], point["ideal_bpp"])
         for point in points

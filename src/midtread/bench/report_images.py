@@ -63,7 +63,7 @@ def viewer(
         try:
             scene = _scene(records, entry, rates, decode, skipped)
         except (OSError, CodecError, ValueError) as error:
-            skipped.append(f"{entry['item']}: {_why(error)}")
+            skipped.append(f"{entry['item']}: {why(error)}")
             continue
         if scene["shots"]:
             scenes.append(scene)
@@ -119,11 +119,11 @@ def _scene(records: Records, entry: Row, rates: Sequence[float], decode: Decode,
             if row["setting"] not in known:
                 known[row["setting"]] = None
                 try:
-                    picture = display(decode(row, _read(Path(row["folder"]), row["file"])))
+                    picture = display(decode(row, read_kept(Path(row["folder"]), row["file"])))
                     if picture.shape != original.shape:
                         raise ValueError(f"decoded to {list(picture.shape)}, the original is {list(original.shape)}")
                 except (OSError, CodecError, ValueError, RuntimeError) as error:
-                    skipped.append(f"{entry['item']}, {name}, {row['setting']}: {_why(error)}")
+                    skipped.append(f"{entry['item']}, {name}, {row['setting']}: {why(error)}")
                     continue
                 known[row["setting"]] = len(shots)
                 shots.append({**row, "picture": np.ascontiguousarray(picture[window])})
@@ -145,14 +145,14 @@ def _nearest(rows: list[Row], rate: float) -> Row:
     return min(rows, key=lambda row: abs(math.log(row["rate_bpp"] / rate)))
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """A reason fit for publishing: no paths of this machine."""
     if isinstance(error, FileNotFoundError):
         return "its file was not kept"
     return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
 
 
-def _read(folder: Path, name: str) -> bytes:
+def read_kept(folder: Path, name: str) -> bytes:
     """Bytes of a kept file. A record may come from anywhere, so it may not point out of its folder."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):

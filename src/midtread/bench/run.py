@@ -77,7 +77,7 @@ def plan_jobs(plan: Plan, folder: Path) -> list[Job]:
                     place = folder / "files" / _slug(series.name) / _slug(setting)
                     target = place / _slug(item.dataset) / (_slug(item.name) + suffix)
                     identity = (series.name, series.codec, setting, options, item.dataset, item.name)
-                    jobs.append(Job(*identity, item.path, sha256, target, folder, provenance))
+                    jobs.append(Job(*identity, item.path, sha256, target, folder, provenance, item.part))
     return jobs
 
 
@@ -128,7 +128,8 @@ def _timed(plan: Plan, jobs: list[Job], done: dict[str, records.Record]) -> list
         if job.item not in names and len(names) < plan.timing.items:
             names.append(job.item)
     chosen = _nearest(jobs, done, plan.timing.near_bpp) if plan.timing.near_bpp else None
-    here = [job for job in jobs if job.item in pictures[job.dataset]]
+    wanted = plan.timing.settings
+    here = [job for job in jobs if job.item in pictures[job.dataset] and (not wanted or job.setting in wanted)]
     return [job for job in here if chosen is None or chosen.get((job.dataset, job.series)) == job.setting]
 
 
@@ -136,7 +137,8 @@ def _nearest(jobs: list[Job], done: dict[str, records.Record], near_bpp: float) 
     """(dataset, series) -> the setting whose mean rate over the pictures is nearest to `near_bpp`, once measured."""
     rates: dict[tuple[str, str, str], list[float]] = {}
     for job in jobs:
-        if rate := (done.get(job.identity()["key"]) or {}).get("rate_bpp"):
+        record = done.get(job.identity()["key"]) or {}
+        if rate := record.get("rate_bpp") or record.get("rate_bits_per_value"):
             rates.setdefault((job.dataset, job.series, job.setting), []).append(rate)
     far_first = sorted(rates, key=lambda key: -abs(math.log(fmean(rates[key]) / near_bpp)))
     return {(dataset, series): setting for dataset, series, setting in far_first}  # the last one holds
@@ -167,20 +169,21 @@ def _write_description(plan: Plan, jobs: list[Job], folder: Path) -> None:
     viewer = []
     for item in dict.fromkeys(plan.viewer.items):
         job = next((job for job in jobs if job.item == item), None)
+        if job is None and any(one["what"].startswith("dataset ") for one in plan.absent):
+            continue  # it may be one of that dataset
         if job is None:
             raise UsageError(f"[viewer]: no dataset of this plan has the item {item!r}")
-        original = folder / "originals" / _slug(job.dataset) / (_slug(job.item) + ".png")
+        x = media.load(job.source).array if job.part is None else media.load(job.source).array[job.part]
+        original = folder / "originals" / _slug(job.dataset) / (_slug(job.item) + (".npy" if job.tensor else ".png"))
         original.parent.mkdir(parents=True, exist_ok=True)
-        media.save(original, media.Picture(media.load(job.source).array))
+        media.save(original, media.Picture(x))
         viewer.append({"dataset": job.dataset, "item": item, "original": str(original.relative_to(folder))})
     metrics = [METRICS.get(name) for name in plan.metrics]
     description = {
         "title": plan.title,
         "anchor": plan.anchor,
         "plan": asdict(plan),
-        "metrics": [
-            {key: getattr(one, key) for key in ("name", "label", "better", "unit", "recipe")} for one in metrics
-        ],
+        "metrics": [{key: getattr(one, key) for key in _SAID_OF_METRICS} for one in metrics],
         "absent": list(plan.absent),
         "grids": [{"codec": grid.codec, "axes": grid.axes} for grid in plan.grids],
         "refused": list(plan.refused),

@@ -103,10 +103,15 @@ def encode_to(
         trials=search.count,
         size_bytes=len(best.data),
         rate_bpp=8 * len(best.data) / _pixels(x),
-        psnr_db=METRICS.get("psnr_db")(x, x_hat),
+        psnr_db=METRICS.get(_metric(name, "psnr_db"))(x, x_hat),
         exact=exact,
         note=note,
     )
+
+
+def _metric(name: str, option: str) -> str:
+    """What measures an option: the peak of a field is its range, fill values left out."""
+    return "range_psnr_db" if option == "psnr_db" and CODECS.get(name).signal == "tensor" else option
 
 
 def _goal(x: np.ndarray, **goals: float | None) -> _Goal:
@@ -200,7 +205,7 @@ class _Search:
     def _score(self, codec: Codec, raw: bytes, data: bytes) -> float:
         if self.goal.side != "above":
             return math.log(len(data))
-        measured = METRICS.get(self.goal.option)(self.x, codec.decode(raw))
+        measured = METRICS.get(_metric(self.name, self.goal.option))(self.x, codec.decode(raw))
         if self.goal.option == "psnr_db":
             return min(float(measured), 200.0)  # an exact copy: no infinity, so that slopes stay numbers
         return -math.log(max(float(measured), 1e-12))
@@ -211,9 +216,10 @@ class _Search:
         return value if self.knob.integer else min(max(float(f"{value:.5g}"), self.knob.low), self.knob.high)
 
     def _start(self) -> float:
-        """The position of the codec's default."""
+        """The position of the codec's default; the middle, where it has none."""
         default: Any = next(f.default for f in dataclasses.fields(CODECS.get(self.name)) if f.name == self.knob.option)
-        low, high, value = self.knob.low, self.knob.high, float(default)
+        low, high = self.knob.low, self.knob.high
+        value = self.knob.at(0.5) if default is None else float(default)
         if self.knob.log:
             low, high, value = math.log(low), math.log(high), math.log(value)
         share = (value - low) / (high - low) if self.knob.finer == "up" else (high - value) / (high - low)

@@ -9,15 +9,18 @@ from midtread.container.file import (
     Chunk,
     File,
     Header,
+    Parts,
     Span,
     Tag,
     arrived,
     content,
     index,
     is_midtread,
+    pieces,
     read,
     read_header,
     write,
+    write_each,
 )
 from midtread.container.reader import Reader, varint
 
@@ -27,6 +30,7 @@ __all__ = [
     "Chunk",
     "File",
     "Header",
+    "Parts",
     "Reader",
     "Span",
     "Tag",
@@ -34,8 +38,10 @@ __all__ = [
     "content",
     "index",
     "is_midtread",
+    "pieces",
     "read",
     "read_header",
     "varint",
     "write",
+    "write_each",
 ]

@@ -9,11 +9,13 @@ and the codec's name. Chunks with a tag below 128 must be understood; a reader s
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
+from midtread.container.memory import join
 from midtread.container.reader import Reader, crc32, varint
 from midtread.errors import BitstreamError, TruncatedError, UsageError
 from midtread.spec import Limits
@@ -24,7 +26,7 @@ VERSION = 1
 # The place in this list is what files hold: append only.
 DTYPES = (
     "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
-    "float16", "float32", "float64", "bfloat16", "bool",
+    "float16", "float32", "float64", "bfloat16", "bool", "complex64", "complex128",
 )  # fmt: skip
 
 
@@ -44,6 +46,14 @@ class Chunk:
 
     tag: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A chunk to be written whose content comes in parts."""
+
+    tag: int
+    parts: list[bytes | memoryview]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +104,60 @@ def is_midtread(data: bytes) -> bool:
 
 def write(file: File) -> bytes:
     """The bytes of `file`. Raises UsageError when something in it has no place in the layout."""
-    if file.dtype not in DTYPES:
-        raise UsageError(f"a midtread file holds {', '.join(DTYPES)}; got {file.dtype}")
-    name_fits = 0 < len(file.codec) < 64 and file.codec.isascii() and file.codec.isprintable()
-    if len(file.shape) > 15 or not name_fits:
-        raise UsageError(f"codec name {file.codec!r} or rank {len(file.shape)} does not fit a midtread file's header")
-    if not all(0 <= size < 2**63 for size in file.shape):
-        raise UsageError(f"shape {list(file.shape)} does not fit a midtread file's header; sizes are 0 to 2**63 - 1")
-    for chunk in file.chunks:
+    header = Header(file.codec, file.dtype, file.shape, len(file.chunks))
+    return write_each(header, file.chunks, sum(len(chunk.data) + 20 for chunk in file.chunks) + 400)
+
+
+def write_each(header: Header, chunks: Iterable[Chunk | Parts], room: int) -> bytes:
+    """The same, of chunks that are made one by one.
+
+    Args:
+        header: says how many they are.
+        chunks: as many; the memory of one may be that of the one before.
+        room: bytes of the file at most, as far as known; large files get their memory at once.
+
+    Raises:
+        UsageError: something has no place in the layout.
+    """
+    _check(header)
+    return join(_parts(header, chunks), room)
+
+
+def _check(header: Header) -> None:
+    if header.dtype not in DTYPES:
+        raise UsageError(f"a midtread file holds {', '.join(DTYPES)}; got {header.dtype}")
+    codec, shape = header.codec, header.shape
+    if len(shape) > 15 or not (0 < len(codec) < 64 and codec.isascii() and codec.isprintable()):
+        raise UsageError(f"codec name {codec!r} or rank {len(shape)} does not fit a midtread file's header")
+    if not all(0 <= size < 2**63 for size in shape):
+        raise UsageError(f"shape {list(shape)} does not fit a midtread file's header; sizes are 0 to 2**63 - 1")
+
+
+def pieces(header: Header, chunks: Iterable[Chunk | Parts]) -> Iterator[bytes | memoryview]:
+    """The same bytes one after the other, for files that are written while they are made. Raises UsageError."""
+    _check(header)
+    return _parts(header, chunks)
+
+
+def _parts(header: Header, chunks: Iterable[Chunk | Parts]) -> Iterator[bytes | memoryview]:
+    head = MAGIC + bytes([VERSION, len(header.codec)]) + header.codec.encode("ascii")
+    head += bytes([DTYPES.index(header.dtype) << 4 | len(header.shape)])
+    head += b"".join(map(varint, header.shape)) + varint(header.chunks)
+    yield head + _crc(head)
+    count = 0
+    for chunk in chunks:
+        count += 1
         if not 0 <= chunk.tag < 256 or (chunk.tag < 128 and chunk.tag not in Tag.__members__.values()):
             raise UsageError(f"chunk tag {chunk.tag} is neither one of {[int(tag) for tag in Tag]} nor 131 to 255")
-    header = MAGIC + bytes([VERSION, len(file.codec)]) + file.codec.encode("ascii")
-    header += bytes([DTYPES.index(file.dtype) << 4 | len(file.shape)])
-    header += b"".join(map(varint, file.shape)) + varint(len(file.chunks))
-    parts = [header + _crc(header)]
-    for chunk in file.chunks:
-        head = bytes([chunk.tag]) + varint(len(chunk.data))
-        parts += [head, chunk.data, _crc(chunk.data, crc32(head))]
-    return b"".join(parts)
+        parts = chunk.parts if isinstance(chunk, Parts) else [chunk.data]
+        start = bytes([chunk.tag]) + varint(sum(map(len, parts)))
+        yield start
+        crc = crc32(start)
+        for part in parts:
+            crc = crc32(part, crc)
+            yield part
+        yield crc.to_bytes(4, "little")
+    assert count == header.chunks, f"a header of {header.chunks} chunks stands before {count}"
 
 
 def read_header(data: bytes | memoryview, limits: Limits = Limits()) -> Header:
@@ -147,20 +193,31 @@ def arrived(data: bytes, limits: Limits = Limits()) -> bytes:
     return write(File(header.codec, header.dtype, header.shape, tuple(chunks)))
 
 
-def index(data: bytes | memoryview, limits: Limits = Limits()) -> tuple[Header, tuple[Span, ...]]:
+def index(data: bytes | memoryview, limits: Limits = Limits(), *, cut: bool = False) -> tuple[Header, tuple[Span, ...]]:
     """Header and places of all chunks, for those who need a few of them; no content is touched or checked.
+
+    Args:
+        data: a whole file, or with `cut` the beginning of one; then chunks that are not wholly there are left out.
+        limits: for the header.
+        cut: as said.
 
     Raises:
         BitstreamError, TruncatedError, LimitError: as `read`, as far as it can be told without the contents.
     """
     reader = Reader(data)
     header = _read_header(reader, limits)
-    spans = []
+    spans: list[Span] = []
     for number in range(header.chunks):
         what = f"chunk {number} of {header.chunks}"
-        spans.append(_read_span(reader, what))
-        reader.take(4, f"{what}: checksum")
-        _check_known(spans[-1].tag, what)
+        try:
+            span = _read_span(reader, what)
+            reader.take(4, f"{what}: checksum")
+        except TruncatedError:
+            if not cut:
+                raise
+            return header, tuple(spans)
+        _check_known(span.tag, what)
+        spans.append(span)
     reader.end(f"this {header.codec} file")
     return header, tuple(spans)
 

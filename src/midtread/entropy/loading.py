@@ -1,7 +1,7 @@
 """When a compiled kernel is worth loading: numba costs half a second to import and seconds to compile.
 
-A short stream takes the slow twin, which writes the same bytes, unless the kernel it needs is loaded already or the
-caller says that there will be many.
+A short stream takes the slow twin, which writes the same bytes, unless the kernel it needs is loaded already, the
+caller says that there will be many, or there have been so many that it would have paid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from types import ModuleType
 
 WORTH_COMPILING = 100_000  # symbols; the slow twins need about 0.5 us for one
 
+_MANY = 10  # short streams come one by one: only so many times as many symbols show that more will come
+
 _loaded: set[tuple[str, Hashable]] = set()
+_met: dict[tuple[str, Hashable], int] = {}  # symbols that slow twins have coded so far
 _expected: ContextVar[int] = ContextVar("midtread_expected_symbols", default=0)
 
 
@@ -40,8 +43,9 @@ def kernel(name: str, symbols: int, types: Hashable = None) -> ModuleType:
         symbols: how many will be coded.
         types: what numba compiles a version of its own for (dtypes of the arguments).
     """
-    if max(symbols, _expected.get()) < WORTH_COMPILING and (name, types) not in _loaded:
-        name += "_slow"
-    else:
+    if (name, types) not in _loaded:
+        _met[name, types] = met = _met.get((name, types), 0) + symbols
+        if max(symbols, _expected.get(), met // _MANY) < WORTH_COMPILING:
+            return _module(f"midtread.kernels.{name}_slow")
         _loaded.add((name, types))
     return _module(f"midtread.kernels.{name}")

@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 
-from midtread.kernels.floats_slow import PAIRS, WINDOW
-from midtread.kernels.jit import inlined, int32, jit, uint8, uint32, uint64
+from midtread.kernels import rans
+from midtread.kernels.floats_slow import PAIRS
+from midtread.kernels.jit import inlined, int32, intrinsic, jit, uint8, uint32, uint64
+from midtread.kernels.packed import Packed
+
+BLOCK = 1 << 12  # numbers
 
 
-@inlined
-def _width(x: Any) -> Any:
-    return uint64(8 * x.itemsize)
+@intrinsic
+def _width(context: Any, x: Any) -> Any:
+    """Bits of a number of the array: a constant for the compiler, so that loops stay as narrow as their numbers."""
+    bits = x.dtype.bitwidth
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.uint64, bits)
+
+    return types.uint64(x), generate
 
 
 @inlined
@@ -100,18 +111,64 @@ def unprevious(residual: np.ndarray, signed: bool, out: np.ndarray) -> None:
         out[i] = _unordered(order, signed, width)
 
 
-@jit
-def plane(residual: np.ndarray, shift: int, out: np.ndarray) -> None:
-    """One byte of each number; see `floats_slow.plane`."""
+@inlined
+def _plane(residual: np.ndarray, shift: int, out: np.ndarray) -> None:
     for i in range(residual.size):
         out[i] = uint8(uint64(residual[i]) >> uint64(shift))
 
 
-@jit
-def add_plane(values: np.ndarray, shift: int, residual: np.ndarray) -> None:
-    """Undo `plane`, where `residual` has zeros."""
+@inlined
+def _add_plane(values: np.ndarray, shift: int, residual: np.ndarray) -> None:
     for i in range(values.size):
         residual[i] |= uint64(values[i]) << uint64(shift)
+
+
+@jit
+def _split(residual: np.ndarray, start: int, out: np.ndarray) -> None:
+    width = _width(residual)
+    for k in range(width // uint64(8)):
+        _plane(residual, width - uint64(8) - uint64(8) * uint64(k), out[k, start : start + residual.size])
+
+
+@jit
+def split(residual: np.ndarray, out: np.ndarray) -> None:
+    """The byte planes; see `floats_slow.split`. Block by block, so that each is read from the nearest cache."""
+    for start in range(0, residual.size, BLOCK):
+        _split(residual[start : start + BLOCK], start, out)
+
+
+@jit
+def rotate_split(bits: np.ndarray, base: np.ndarray | None, out: np.ndarray) -> None:
+    """`rotate` and `split` in one pass over the memory."""
+    room = np.empty(BLOCK, bits.dtype)
+    for start in range(0, bits.size, BLOCK):
+        part = bits[start : start + BLOCK]
+        rotate(part, None if base is None else base[start : start + BLOCK], room[: part.size])
+        _split(room[: part.size], start, out)
+
+
+@jit
+def _merge(planes: tuple[np.ndarray, ...], start: int, out: np.ndarray) -> None:
+    out[:] = 0
+    for k in range(len(planes)):
+        _add_plane(planes[k][start : start + out.size], 8 * (len(planes) - 1 - k), out)
+
+
+@jit
+def merge(planes: tuple[np.ndarray, ...], out: np.ndarray) -> None:
+    """Undo `split`."""
+    for start in range(0, out.size, BLOCK):
+        _merge(planes, start, out[start : start + BLOCK])
+
+
+@jit
+def merge_unrotate(planes: tuple[np.ndarray, ...], base: np.ndarray | None, out: np.ndarray) -> None:
+    """Undo `rotate_split`."""
+    room = np.empty(BLOCK, out.dtype)
+    for start in range(0, out.size, BLOCK):
+        part = out[start : start + BLOCK]
+        _merge(planes, start, room[: part.size])
+        unrotate(room[: part.size], None if base is None else base[start : start + BLOCK], part)
 
 
 @jit
@@ -129,33 +186,64 @@ def count(values: np.ndarray, out: np.ndarray) -> None:
         out[k] += times[0, k] + times[1, k] + times[2, k] + times[3, k]
 
 
+@inlined
+def _pair(a: Any, b: Any, low: Any) -> Any:
+    """Symbol of two bytes. A byte before the window makes its own difference large, whatever that borrows."""
+    both = uint32(a) | (uint32(b) << uint32(8))
+    inside = both - uint32(257) * uint32(low)
+    far = (inside & uint32(0xE0E0)) != uint32(0)
+    return int32(uint32(PAIRS) + both if far else (inside & uint32(31)) | ((inside >> uint32(3)) & uint32(0x3E0)))
+
+
 @jit
 def pairs(values: np.ndarray, low: int, out: np.ndarray) -> None:
     """Two bytes as one symbol; see `floats_slow.pairs`."""
-    first, n = int32(low), uint64(values.size // 2)
+    n = uint64(values.size // 2)
     for i in range(n):
-        a, b = int32(values[uint64(2) * i]), int32(values[uint64(2) * i + uint64(1)])
-        c, d = uint32(a - first), uint32(b - first)
-        far = (c | d) >= uint32(WINDOW)
-        out[i] = int32(PAIRS) + a + (b << int32(8)) if far else int32(c + (d << uint32(5)))
+        out[i] = _pair(values[uint64(2) * i], values[uint64(2) * i + uint64(1)], low)
     if values.size % 2:
-        a = int32(values[values.size - 1])
-        c = uint32(a - first)
-        far = c >= uint32(WINDOW)
-        out[n] = int32(PAIRS) + a + (first << int32(8)) if far else int32(c)
+        out[n] = _pair(values[values.size - 1], low, low)
 
 
 @jit
 def unpairs(symbols: np.ndarray, low: int, out: np.ndarray) -> None:
     """Undo `pairs`."""
-    first = int32(low)
-    for i in range(out.size // 2):
+    first, n = int32(257) * int32(low), uint64(out.size // 2)
+    for i in range(n):
         symbol = symbols[i]
-        far = symbol >= int32(PAIRS)
-        a = symbol - int32(PAIRS) if far else (symbol & int32(WINDOW - 1)) + first
-        b = (symbol - int32(PAIRS)) >> int32(8) if far else ((symbol >> int32(5)) & int32(WINDOW - 1)) + first
-        out[2 * i], out[2 * i + 1] = uint8(a), uint8(b)
+        near = ((symbol & int32(31)) | ((symbol & int32(0x3E0)) << int32(3))) + first
+        both = symbol - int32(PAIRS) if symbol >= int32(PAIRS) else near
+        out[uint64(2) * i], out[uint64(2) * i + uint64(1)] = uint8(both), uint8(both >> int32(8))
     if out.size % 2:
-        symbol = symbols[out.size // 2]
-        far = symbol >= int32(PAIRS)
-        out[out.size - 1] = uint8(symbol - int32(PAIRS) if far else (symbol & int32(WINDOW - 1)) + first)
+        last = symbols[n]
+        out[out.size - 1] = uint8(last - int32(PAIRS) if last >= int32(PAIRS) else (last & int32(31)) + int32(low))
+
+
+@jit
+def encode_pairs(
+    values: np.ndarray, low: int, packed: Packed, states: np.ndarray, words: np.ndarray, q: int
+) -> int:  # fmt: skip
+    """`pairs`, and rANS of the symbols, which never leave the nearest cache; see `floats_slow.encode_pairs`."""
+    room, stop = np.empty(BLOCK, np.int32), (values.size + 1) // 2
+    while stop > 0:
+        start = (stop - 1) // BLOCK * BLOCK
+        symbols = room[: stop - start]
+        pairs(values[2 * start : 2 * stop], low, symbols)
+        q = rans.encode(symbols, None, packed, start, states, words, q)
+        stop = start
+    return q
+
+
+@jit
+def decode_pairs(
+    out: np.ndarray, low: int, packed: Packed, states: np.ndarray, words: np.ndarray, p: int, end: int
+) -> int:  # fmt: skip
+    """Undo `encode_pairs`."""
+    room, count = np.empty(BLOCK, np.int32), (out.size + 1) // 2
+    for start in range(0, count, BLOCK):
+        symbols = room[: min(BLOCK, count - start)]
+        p = rans.decode(symbols, None, packed, start, states, words, p, end)
+        if p < 0:
+            break
+        unpairs(symbols, low, out[2 * start : 2 * (start + BLOCK)])
+    return p

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from midtread.kernels import rans_slow
+from midtread.kernels.packed import Packed
+
 WINDOW = 32  # values of one byte that can be coded in pairs
 PAIRS = WINDOW * WINDOW  # symbols from here on are pairs with a byte outside the window
 
@@ -69,14 +72,30 @@ def unprevious(residual: np.ndarray, signed: bool, out: np.ndarray) -> None:
     out[:] = _unordered(np.cumsum(np.concatenate([start, delta]), dtype=residual.dtype)[1:], signed)
 
 
-def plane(residual: np.ndarray, shift: int, out: np.ndarray) -> None:
-    """Bits shift to shift + 7 of each number, uint8 [n]."""
-    out[:] = residual >> residual.dtype.type(shift) & residual.dtype.type(255)
+def split(residual: np.ndarray, out: np.ndarray) -> None:
+    """The bytes of each of uint [n], the highest first: uint8 [bytes of a number, n]."""
+    big = residual.astype(residual.dtype.newbyteorder(">"))
+    out[:] = big.view(np.uint8).reshape(residual.size, residual.itemsize).T
 
 
-def add_plane(values: np.ndarray, shift: int, residual: np.ndarray) -> None:
-    """Put such a plane, uint8 [n], where `residual` has zeros."""
-    residual |= values.astype(residual.dtype) << residual.dtype.type(shift)
+def merge(planes: tuple[np.ndarray, ...], out: np.ndarray) -> None:
+    """Undo `split`: fill uint [n] from a vector uint8 [n] for each of its bytes."""
+    big = np.ascontiguousarray(np.stack(planes, axis=1))
+    out[:] = big.view(out.dtype.newbyteorder(">")).reshape(out.size)
+
+
+def rotate_split(bits: np.ndarray, base: np.ndarray | None, out: np.ndarray) -> None:
+    """`split` of what `rotate` makes."""
+    residual = np.empty_like(bits)
+    rotate(bits, base, residual)
+    split(residual, out)
+
+
+def merge_unrotate(planes: tuple[np.ndarray, ...], base: np.ndarray | None, out: np.ndarray) -> None:
+    """Undo `rotate_split`."""
+    residual = np.empty_like(out)
+    merge(planes, residual)
+    unrotate(residual, base, out)
 
 
 def count(values: np.ndarray, out: np.ndarray) -> None:
@@ -106,6 +125,26 @@ def unpairs(symbols: np.ndarray, low: int, out: np.ndarray) -> None:
     a = np.where(near, (symbols & WINDOW - 1) + low, far)
     b = np.where(near, (symbols >> 5 & WINDOW - 1) + low, far >> 8)
     out[:] = (np.stack([a, b], axis=1) & 255).astype(np.uint8).ravel()[: out.size]
+
+
+def encode_pairs(
+    values: np.ndarray, low: int, packed: Packed, states: np.ndarray, words: np.ndarray, q: int
+) -> int:  # fmt: skip
+    """`pairs`, and those in front of words[q:] as `rans_slow.encode` puts them; returns where the words begin now."""
+    symbols = np.empty((values.size + 1) // 2, np.int32)
+    pairs(values, low, symbols)
+    return rans_slow.encode(symbols, None, packed, 0, states, words, q)
+
+
+def decode_pairs(
+    out: np.ndarray, low: int, packed: Packed, states: np.ndarray, words: np.ndarray, p: int, end: int
+) -> int:  # fmt: skip
+    """Undo `encode_pairs`: fill `out` from words[p:end]; returns the next word, or -1 as `rans_slow.decode`."""
+    symbols = np.empty((out.size + 1) // 2, np.int32)
+    p = rans_slow.decode(symbols, None, packed, 0, states, words, p, end)
+    if p >= 0:
+        unpairs(symbols, low, out)
+    return p
 
 
 def _shifts(x: np.ndarray) -> tuple[np.unsignedinteger, np.unsignedinteger]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from midtread.container import is_midtread
 from midtread.errors import BitstreamError, CodecError, LimitError, TruncatedError, UsageError
-from midtread.media import exif, guard, native
+from midtread.media import exif, guard, hdf5, native
+from midtread.media.arrays import open_array
 from midtread.media.atomic import write_bytes
 from midtread.media.encode import encode, has_boxes
 from midtread.media.formats import FORMATS, suffix_format
@@ -85,6 +86,8 @@ def _unknown(data: bytes) -> BitstreamError:
         return TruncatedError("the file is empty")
     if is_midtread(data):
         return BitstreamError("this is a midtread file, not a picture in a native format; `midtread decode` opens it")
+    if hdf5.SIGNATURE in (data[at : at + 8] for at in hdf5.SIGNATURE_AT):
+        return BitstreamError("this is an HDF5 file, which holds arrays under names; open it by its path")
     shown = " ".join(f"{byte:02x}" for byte in data[:8])
     known = ", ".join(format.label for format in FORMATS.values())
     return BitstreamError(f"the first bytes, {shown} ({data[:8]!r}), are those of no format midtread reads: {known}")
@@ -117,16 +120,19 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
 
 
 def load(path: str | os.PathLike[str], limits: Limits = Limits(), *, trusted: bool = False) -> Picture:
-    """Open a picture file; its content decides what it is, whatever its name says.
+    """Open a picture or an array; the content of the file decides what it is, whatever its name says.
+
+    `file.h5::name` and `file.nc::name` choose one array of those that an HDF5 or NetCDF file holds.
 
     Raises:
         UsageError: no such file, a folder, or not allowed to read it.
         BitstreamError, LimitError, MissingError: as `read`, with the path in front.
     """
-    data = read_bytes(path, limits)
     try:
-        return read(data, limits, trusted=trusted)
+        return open_array(path, limits, trusted=trusted) or read(read_bytes(path, limits), limits, trusted=trusted)
     except CodecError as error:
+        if os.fspath(path) in str(error):
+            raise
         hint = (
             "; a raw .yuv file has no header: midtread.media.video.read_yuv reads it"
             if str(path)[-4:] == ".yuv"

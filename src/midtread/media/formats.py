@@ -83,6 +83,11 @@ _LIST = (
         name="npy", label="NumPy", suffixes=(".npy",),
         accepts=Accepts((*_INTEGERS, *_HALF, "float64", "uint32", "uint64", "int8", "int16", "int32", "int64"), _ANY),
     ),
+    Format(name="netcdf", label="NetCDF classic", suffixes=(".nc", ".nc3", ".cdf")),
+    Format(
+        name="hdf5", label="HDF5", suffixes=(".h5", ".hdf5", ".he5", ".nc4"), fragile=True,
+        needs=(("h5py", "pip install 'midtread[science]'"),),
+    ),
     Format(name="safetensors", label="safetensors", suffixes=(".safetensors",), accepts=Accepts(("uint8",), ())),
     Format(name="y4m", label="Y4M", suffixes=(".y4m",)),
 )  # fmt: skip

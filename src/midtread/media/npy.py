@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from midtread.spec import Limits
 _MAX_HEADER = 10_000  # numpy's own limit
 
 
-def _layout(data: bytes) -> tuple[Header, np.dtype, bool]:
-    reader = Reader(data)
+def _layout(data: bytes | mmap.mmap) -> tuple[Header, np.dtype, bool]:
+    reader = Reader(memoryview(data))
     if bytes(reader.take(6, "NPY signature")) != b"\x93NUMPY":
         raise BitstreamError("this NPY file does not start with 93 NUMPY")
     major, minor = reader.take(2, "NPY version")
@@ -48,14 +49,19 @@ def probe(data: bytes) -> Header:
 
 def decode(data: bytes, limits: Limits) -> np.ndarray:
     """The array, C-contiguous in native byte order."""
+    x = view(data, limits)
+    return np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
+
+
+def view(data: bytes | mmap.mmap, limits: Limits) -> np.ndarray:
+    """The array as it lies in the file, not a copy."""
     header, dtype, fortran = _layout(data)
     limits.check_shape(header.shape, "this NPY file")
-    reader = Reader(data)
+    reader = Reader(memoryview(data))
     reader.offset = header.offset
     body = reader.take(math.prod(header.shape) * dtype.itemsize, "NPY samples")
     reader.end("this NPY file")
-    x = np.frombuffer(body, dtype).reshape(header.shape, order="F" if fortran else "C")
-    return np.array(x, dtype=dtype.newbyteorder("="), order="C")
+    return np.frombuffer(body, dtype).reshape(header.shape, order="F" if fortran else "C")
 
 
 def encode(x: np.ndarray) -> bytes:

@@ -168,6 +168,7 @@ MAX_ERROR = Metric(
     label="maximum error",
     better="lower",
     unit="sample units",
+    signal="any",
     measure=max_error,
     recipe=(
         "largest |x - x_hat| over all samples of all channels, alpha included, in the units of the samples; samples "

@@ -13,11 +13,11 @@ import numpy as np
 from midtread.metrics import filters, pictures
 from midtread.spec import Metric
 
-_TAPS = 11
-_WINDOW = filters.gaussian(_TAPS, 1.5)
+TAPS = 11  # of the window, along each axis
+_WINDOW = filters.gaussian(TAPS, 1.5)
 _C1, _C2 = 0.01**2, 0.03**2  # (K L)^2 with white L = 1
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, sec. 4
-_SMALLEST_MS = _TAPS * 2 ** (len(_SCALE_WEIGHTS) - 1)
+_SMALLEST_MS = TAPS * 2 ** (len(_SCALE_WEIGHTS) - 1)
 
 
 def ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
@@ -33,7 +33,7 @@ def ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
     Raises:
         UsageError: not a picture, or smaller than the window.
     """
-    planes, planes_hat = pictures.pair("ssim", x, x_hat, at_least=_TAPS)
+    planes, planes_hat = pictures.pair("ssim", x, x_hat, at_least=TAPS)
     return float(np.mean([_similarities(a, b)[0] for a, b in zip(planes, planes_hat, strict=True)]))
 
 
@@ -74,6 +74,20 @@ def _halve(x: np.ndarray) -> np.ndarray:
 
 def _similarities(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Means of SSIM and of its contrast-structure factor over one plane [H, W]."""
+    similarity, structure = similarity_maps(x, y)
+    return float(np.mean(similarity, dtype=np.float64)), float(np.mean(structure, dtype=np.float64))
+
+
+def similarity_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """SSIM and its contrast-structure factor wherever the window lies inside the plane.
+
+    Args:
+        x: floating [H, W], white = 1, at least TAPS x TAPS.
+        y: the same.
+
+    Returns:
+        Two arrays [H - TAPS + 1, W - TAPS + 1] of the same type.
+    """
     # Variances do not change when both planes are shifted; around 0 their float32 rounding is four times smaller.
     x, y = x - np.float32(0.5), y - np.float32(0.5)
     moments = np.stack([x, y, x * x + y * y, x * y])
@@ -84,7 +98,7 @@ def _similarities(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     mean_x += 0.5
     mean_y += 0.5
     luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
-    return float(np.mean(luminance * structure, dtype=np.float64)), float(np.mean(structure, dtype=np.float64))
+    return luminance * structure, structure
 
 
 SSIM = Metric(

@@ -62,9 +62,9 @@ function boardColumns(low, high) {
     ["bd", "BD-rate", (row) => row.bd.percent, (row) => bdCell(row.bd, low, high)],
     ["overlap", "Overlap", (row) => row.bd.overlap, (row) => overlapCell(row.bd), "number hide-medium"],
     ["points", "Points", (row) => row.points, (row) => h("td", { class: "number hide-medium" }, row.points), "number hide-medium"],
-    ["encode", ["Encode", "MPx/s"], (row) => row.point?.encode_mpx_s, (row) => speedCell(row.point?.encode_mpx_s), "number"],
-    ["decode", ["Decode", "MPx/s"], (row) => row.point?.decode_mpx_s, (row) => speedCell(row.point?.decode_mpx_s), "number"],
+    ...["encode", "decode"].map((way) => [way, [way === "encode" ? "Encode" : "Decode", speedUnit()], (row) => speedOf(row.point, way), (row) => speedCell(speedOf(row.point, way)), "number"]),
   ];
+  if (isTensor()) columns.splice(2, 1); // no chroma
   const families = new Set(lossySeries().map((name) => SERIES.get(name).family));
   if (families.size < 2) columns.splice(1, 1); // one family: the bar of choices names it
   if (lossySeries().some((name) => isNumber(SERIES.get(name).macs_per_pixel))) {
@@ -75,7 +75,7 @@ function boardColumns(low, high) {
   return columns;
 }
 
-const summary = (row) => [row.series.chroma, shortBackend(row.series.backend)].filter(Boolean).join(" · ");
+const summary = (row) => [isTensor() ? "" : row.series.chroma, shortBackend(row.series.backend)].filter(Boolean).join(" · ");
 
 const rowKey = (table, name) => `${table.id} ${name}`;
 const isOpen = (table, name) => opened.has(rowKey(table, name));
@@ -141,7 +141,7 @@ function factList(row, more = []) {
   const quality = (value) => `${significant(value, 4)}${metric().unit ? ` ${metric().unit}` : ""}`;
   const facts = [
     ["Codec", `${series.codec}, ${series.family}`],
-    ["Chroma", series.chroma],
+    ...(isTensor() ? [] : [["Chroma", series.chroma]]),
     ["Backend", series.backend],
     ...more,
     ["Points of the curve", bd.dropped ? `${row.points}, of which ${bd.dropped} not better than a smaller one and not used` : String(row.points)],
@@ -149,14 +149,15 @@ function factList(row, more = []) {
   if (bd.why) facts.push(["No BD-rate (a: the anchor, b: this series)", bd.why]);
   else if (!bd.isAnchor) {
     const mean = (value) => (isNumber(value) ? signedPercent(value) : "none");
-    facts.push(["BD-rate, mean over pictures", `${signedPercent(bd.percent)}, ${bd.pictures} pictures`]);
+    facts.push([isTensor() ? "BD-rate" : "BD-rate, mean over pictures", `${signedPercent(bd.percent)}, ${countOf(bd.pictures)}`]);
     facts.push(["BD-rate of the mean curves", `${mean(bd.ofMeans)} by PCHIP, ${mean(bd.akima)} by Akima`]);
     facts.push(["Compared over", `${quality(bd.low)} to ${quality(bd.high)}, overlap ${fixed(100 * bd.overlap, 0)} %`]);
   }
   if (point) {
-    facts.push(["Timed at", `${point.setting}, ${significant(point.rate_bpp)} bpp, ${point.timed} pictures, ${point.repeats} repeats, threads: ${point.threads}`]);
-    facts.push(["Encode / decode, in memory", `${speedText(point.encode_mpx_s)} / ${speedText(point.decode_mpx_s)} MPx/s`]);
-    facts.push(["Encode / decode, file to file", `${speedText(point.encode_file_mpx_s)} / ${speedText(point.decode_file_mpx_s)} MPx/s`]);
+    const both = (clock) => `${speedText(speedOf(point, "encode", clock))} / ${speedText(speedOf(point, "decode", clock))} ${speedUnit()}`;
+    facts.push(["Timed at", `${point.setting}, ${significant(point.rate_bpp)} ${rateUnit()}, ${countOf(point.timed)}, ${point.repeats} repeats, threads: ${point.threads}`]);
+    facts.push(["Encode / decode, in memory", both("")]);
+    facts.push(["Encode / decode, file to file", both("_file")]);
     facts.push(["Peak memory, encode / decode", `${bytesText(point.encode_peak_bytes)} / ${bytesText(point.decode_peak_bytes)}`]);
   } else facts.push(["Speed", "not timed"]);
   if (isNumber(series.parameters)) facts.push(["Parameters", `${significant(series.parameters / 1e6)} million`]);
@@ -180,6 +181,9 @@ function pointCounts() {
 const rowOf = (name, counted) => ({ name, series: SERIES.get(name), bd: bdRate(name), point: timedPoint(name), points: counted.get(name) || 0 });
 
 function drawBoard() {
+  const lossy = group().points.length > 0;
+  byId("board").hidden = byId("ranking-note").hidden = byId("curves").hidden = !lossy;
+  if (!lossy) return;
   const counted = pointCounts();
   const rows = rankedSeries().map((name) => rowOf(name, counted));
   const left = lossySeries().length - rows.length;
@@ -189,7 +193,7 @@ function drawBoard() {
   set(
     byId("ranking-note"),
     `File size against ${state.anchor} at equal ${metric().label}: negative is smaller. Speeds are for the setting nearest ` +
-      `${DATA.typical_bpp} bpp. Select a series for everything known about it.` +
+      `${typicalText()}. Select a series for everything known about it.` +
       (left ? ` Of the grid, only the smallest for each value of its first stage is here; ${left} more are in the grid.` : ""),
   );
 }
@@ -202,15 +206,16 @@ function drawLossless() {
   const columns = [
     ["name", "Series", (row) => row.name, (row) => nameCell(row.name, null)],
     ["setting", "Setting", (row) => row.setting, (row) => h("td", { class: "hide-small" }, row.setting || "–"), "hide-small"],
-    ["rate", ["Rate", "bpp"], (row) => row.rate_bpp, (row) => h("td", { class: "number" }, fixed(row.rate_bpp, 2)), "number"],
+    ["rate", ["Rate", rateUnit()], (row) => row.rate_bpp, (row) => h("td", { class: "number" }, fixed(row.rate_bpp, 2)), "number"],
+    ["ratio", "Ratio", (row) => row.ratio, (row) => h("td", { class: "number" }, significant(row.ratio)), "number"],
     ["png", ["Size", "vs PNG"], (row) => row.percent_of_png, size, "number"],
-    ["encode", ["Encode", "MPx/s"], (row) => row.encode_mpx_s, (row) => speedCell(row.encode_mpx_s), "number"],
-    ["decode", ["Decode", "MPx/s"], (row) => row.decode_mpx_s, (row) => speedCell(row.decode_mpx_s), "number"],
+    ...["encode", "decode"].map((way) => [way, [way === "encode" ? "Encode" : "Decode", speedUnit()], (row) => speedOf(row, way), (row) => speedCell(speedOf(row, way)), "number"]),
   ];
-  sortable(byId("lossless-board"), "lossless", png ? columns : columns.filter(([key]) => key !== "png"), rows, drawLossless);
+  const without = [png ? "" : "png", isTensor() ? "" : "ratio"];
+  sortable(byId("lossless-board"), "lossless", columns.filter(([key]) => !without.includes(key)), rows, drawLossless);
   set(
     byId("lossless-note"),
-    "Every picture came back bit for bit. " + (png ? "PNG is the smallest of the PNG settings on the same pictures." : ""),
+    `Every ${isTensor() ? "value" : "picture"} came back bit for bit. ` + (png ? "PNG is the smallest of the PNG settings on the same pictures." : ""),
   );
 }
 
@@ -218,14 +223,14 @@ function drawPoints() {
   if (!byId("points-details").open) return;
   const label = metric().label + (metric().decibels ? "" : metric().unit && `, ${metric().unit}`);
   const ideal = group().points.some((point) => isNumber(point.ideal_bpp)) ? ["Ideal bpp"] : [];
-  const head = ["Series", "Setting", "bpp", ...ideal, label, "Quartiles as drawn", "Encode MPx/s", "Decode MPx/s"];
+  const head = ["Series", "Setting", rateUnit(), ...ideal, label, "Quartiles as drawn", `Encode ${speedUnit()}`, `Decode ${speedUnit()}`];
   const rows = group().points.filter((point) => inFamily(point.series));
   const cells = (point) => {
     const drawn = point.y[state.metric];
     const spread = drawn ? `${significant(drawn[1], 4)} to ${significant(drawn[2], 4)}` : "–";
     const texts = [point.series, point.setting, significant(point.rate_bpp, 4), ...ideal.map(() => significant(point.ideal_bpp, 4))];
     texts.push(qualityText(state.metric, point.q[state.metric]));
-    return [...texts, spread, speedText(point.encode_mpx_s), speedText(point.decode_mpx_s)].map((text) => h("td", {}, text));
+    return [...texts, spread, speedText(speedOf(point, "encode")), speedText(speedOf(point, "decode"))].map((text) => h("td", {}, text));
   };
   set(
     byId("points-board"),

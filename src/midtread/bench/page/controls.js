@@ -1,9 +1,8 @@
 // The bar of choices: metric, anchor, dataset, machine, family. A choice of one is shown as plain text.
 
 function field(label, options, value, choose, main) {
-  if (options.length < 2 && !main) {
-    return options.length ? h("div", { class: "field fixed" }, label, h("output", {}, options[0][1])) : null;
-  }
+  if (!options.length) return null;
+  if (options.length < 2 && !main) return h("div", { class: "field fixed" }, label, h("output", {}, options[0][1]));
   const select = h(
     "select",
     { onchange: (event) => choose(event.target.value) },
@@ -32,7 +31,16 @@ function anchors() {
   return DATA.anchors.filter((name) => here.has(name));
 }
 
+/** Metrics that anything of this group was measured by: a page may hold pictures and fields. */
+const metricsHere = () => DATA.metrics.filter((one) => group().points.some((point) => point.y[one.name]));
+
+function keepMetric() {
+  const names = metricsHere().map((one) => one.name);
+  if (names.length && !names.includes(state.metric)) state.metric = names[0];
+}
+
 function drawControls() {
+  keepMetric();
   keepAnchor();
   const focused = document.activeElement && document.activeElement.closest(".field");
   const position = focused ? [...byId("controls").children].indexOf(focused) : -1;
@@ -43,9 +51,9 @@ function drawControls() {
   const allFamilies = families.length > 1 ? [["", "all"], ...pairs(families)] : pairs(families);
   set(
     byId("controls"),
-    field("Metric", DATA.metrics.map((one) => [one.name, one.label]), state.metric, (one) => update({ metric: one }), true),
+    field("Metric", metricsHere().map((one) => [one.name, one.label]), state.metric, (one) => update({ metric: one }), true),
     field("Anchor (0 %)", pairs(anchors()), state.anchor, (one) => update({ anchor: one }), true),
-    field("Dataset", pairs(datasets), group().dataset, (one) => update({ group: findGroup(one, group().machine) })),
+    field(isTensor() ? "Field" : "Dataset", pairs(datasets), group().dataset, (one) => update({ group: findGroup(one, group().machine) })),
     field("Machine", pairs(machines), group().machine, (one) => update({ group: findGroup(group().dataset, one) })),
     field("Family", allFamilies, state.family, (one) => update({ family: one })),
   );
@@ -54,6 +62,7 @@ function drawControls() {
 
 /** One or two sentences: who is smallest, and who is fast among the good ones. All of it from the tables below. */
 function drawFinding() {
+  if (isTensor()) return drawFieldFinding();
   const rows = lossySeries()
     .map((name) => ({ name, bd: bdRate(name), point: timedPoint(name) }))
     .filter((row) => isNumber(row.bd.percent) && !row.bd.isAnchor)
@@ -64,7 +73,7 @@ function drawFinding() {
     return set(byId("finding"), "Nothing here can be compared with ", strong(state.anchor || "an anchor"), ".");
   }
   const first = rows[0];
-  const where = `At equal ${metric().label} on ${group().pictures} ${group().pictures === 1 ? "picture" : "pictures"} of ${group().dataset}, `;
+  const where = `At equal ${metric().label} on ${countOf(group().pictures)} of ${group().dataset}, `;
   const parts = [where, strong(first.name), " makes the smallest files: ", `${less(first.bd.percent)} `, strong(state.anchor), "."];
   const near = rows.filter((row) => row.point && row.bd.percent < 0.5 * first.bd.percent && isNumber(row.point.encode_mpx_s));
   near.sort((a, b) => b.point.encode_mpx_s - a.point.encode_mpx_s);

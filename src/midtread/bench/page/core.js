@@ -33,6 +33,17 @@ function light(name) {
   }
 }
 
+const isTensor = () => group().signal === "tensor";
+const rateUnit = () => (isTensor() ? "bits/value" : "bpp");
+const speedUnit = () => (isTensor() ? "GB/s" : "MPx/s");
+const countOf = (number) => `${number} ${isTensor() ? "field" : "picture"}${number === 1 ? "" : "s"}`;
+
+/** Speed of a point: `way` is encode or decode, `clock` "" (in memory) or "_file"; in `speedUnit()`. */
+const speedOf = (point, way, clock = "") => point?.[`${way}${clock}_mpx_s`] ?? point?.[`${way}${clock}_gb_s`];
+
+/** What the setting is nearest to that speeds are given for. */
+const typicalText = () => (isTensor() ? `a bound of ${DATA.typical_bound} of the range` : `${DATA.typical_bpp} bpp`);
+
 const byId = (id) => document.getElementById(id);
 const group = () => DATA.groups[state.group];
 const metric = () => METRICS.get(state.metric);
@@ -77,6 +88,13 @@ function significant(value, digits = 3) {
   return value.toFixed(Math.min(places, 6)).replace("-", "−");
 }
 
+/** The same with an exponent where there would be many zeros: errors relative to something. */
+function scientific(value, digits = 3) {
+  if (!isNumber(value) || value === 0 || Math.abs(value) >= 1e-3) return significant(value, digits);
+  const [number, exponent] = value.toExponential(digits - 1).split("e");
+  return `${number}e−${exponent.replace("-", "")}`;
+}
+
 const fixed = (value, places) => (isNumber(value) ? value.toFixed(places).replace("-", "−") : "–");
 
 function signedPercent(value, places = 1) {
@@ -96,7 +114,7 @@ function bytesText(value) {
 function qualityText(name, value, withUnit = true) {
   if (!isNumber(value)) return "–";
   const one = METRICS.get(name);
-  const text = Number.isInteger(value) && one && one.unit !== "dB" && value > 1 ? String(value) : Math.abs(value) >= 10 ? fixed(value, 2) : one && one.decibels ? fixed(value, 4) : significant(value, 3);
+  const text = Number.isInteger(value) && one && one.unit !== "dB" && value > 1 ? String(value) : Math.abs(value) >= 10 ? fixed(value, 2) : one && one.decibels && one.better === "higher" ? fixed(value, 4) : scientific(value, 3);
   return withUnit && one && one.unit && !one.decibels ? `${text} ${one.unit}` : text;
 }
 

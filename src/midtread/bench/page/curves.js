@@ -19,12 +19,12 @@ function pointLines(point) {
   const [, q1, q3] = point.y[state.metric];
   const one = metric();
   const drawn = one.decibels ? ` (${significant(point.y[state.metric][0], 4)} dB)` : "";
-  const pictures = `mean of ${point.pictures} ${point.pictures === 1 ? "picture" : "pictures"}`;
+  const pictures = isTensor() ? `ratio ${significant(point.ratio)}` : `mean of ${countOf(point.pictures)}`;
   return [
     `${point.setting}, ${pictures}`,
-    [h("b", {}, `${significant(point.rate_bpp)} bpp`), ` · ${one.label} `, h("b", {}, qualityText(one.name, point.q[one.name])), drawn],
-    isNumber(q1) && isNumber(q3) ? `quartiles ${significant(q1, 4)} to ${significant(q3, 4)}${one.unit ? ` ${one.unit}` : ""}` : null,
-    isNumber(point.encode_mpx_s) ? `encode ${speedText(point.encode_mpx_s)}, decode ${speedText(point.decode_mpx_s)} MPx/s` : null,
+    [h("b", {}, `${significant(point.rate_bpp)} ${rateUnit()}`), ` · ${one.label} `, h("b", {}, qualityText(one.name, point.q[one.name])), drawn],
+    !isTensor() && isNumber(q1) && isNumber(q3) ? `quartiles ${significant(q1, 4)} to ${significant(q3, 4)}${one.unit ? ` ${one.unit}` : ""}` : null,
+    isNumber(speedOf(point, "encode")) ? `encode ${speedText(speedOf(point, "encode"))}, decode ${speedText(speedOf(point, "decode"))} ${speedUnit()}` : null,
   ];
 }
 
@@ -37,7 +37,7 @@ function curveScales(curves, frame) {
   const cut = curves.some((one) => one.end.cut);
   const pad = 0.05 * (Math.max(...values) - Math.min(...values) || 1);
   const ends = [Math.min(...values) - pad, Math.max(...values) + pad];
-  const upward = metric().better === "higher";
+  const upward = metric().drawn_better === "higher";
   const y = linear(ends[0], ends[1], upward ? frame.bottom : frame.top, upward ? frame.top : frame.bottom);
   const most = Math.floor((frame.right - frame.left) / 62);
   if (curveView.log) {
@@ -65,13 +65,13 @@ function drawCurves() {
   }
   const roomy = figure.clientWidth >= 700;
   const height = roomy ? 500 : 380;
-  const { svg, width } = canvas(figure, height, `${metric().label} against bits per pixel; arrow keys walk along the points`);
+  const { svg, width } = canvas(figure, height, `${metric().label} against ${rateUnit()}; arrow keys walk along the points`);
   const margin = roomy ? Math.max(...curves.map((curve) => textWidth(shortName(curve.name)))) + 46 : 10;
   const frame = { left: 46, right: width - margin, top: 30, bottom: height - 44, width, height };
   const { x, y, xs, ys } = curveScales(curves, frame);
-  const inverted = metric().better === "lower" ? ", axis upside down: up is better" : "";
+  const inverted = metric().drawn_better === "lower" ? ", axis upside down: up is better" : "";
   const unit = metric().unit ? `, ${metric().unit}` : "";
-  svg.append(axes(frame, x, y, xs, ys, `bits per pixel${curveView.log ? " (log)" : ""}`, `${metric().label}${unit}${inverted}`));
+  svg.append(axes(frame, x, y, xs, ys, `${isTensor() ? "bits per value" : "bits per pixel"}${curveView.log ? " (log)" : ""}`, `${metric().label}${unit}${inverted}`));
   const clip = g("clipPath", { id: "inside-curves" }, g("rect", { x: frame.left, y: frame.top - 8, width: frame.right - frame.left + (curves.some((curve) => curve.end.cut) ? 0 : 8), height: frame.bottom - frame.top + 8 }));
   svg.append(g("defs", {}, clip));
   const dots = [];
@@ -137,11 +137,12 @@ function drawLegend() {
 }
 
 function curvesNote() {
-  const pictures = group().pictures;
-  const better = metric().better === "higher" ? "Higher" : "Lower";
+  const better = metric().drawn_better === "higher" ? "Higher" : "Lower";
   set(
     byId("curves-note"),
-    `Each point is one setting of a codec: mean rate and mean of the per-picture values over ${pictures} ${pictures === 1 ? "picture" : "pictures"}. ` +
+    (isTensor()
+      ? `Each point is one bound of a codec on ${group().dataset}. `
+      : `Each point is one setting of a codec: mean rate and mean of the per-picture values over ${countOf(group().pictures)}. `) +
       `${better} is better, and up and to the left is better in the chart.`,
   );
 }
@@ -149,8 +150,9 @@ function curvesNote() {
 /** Offer "up to 2 bpp" only where something lies beyond it and something within. */
 function curveControls() {
   const rates = group().points.map((point) => point.rate_bpp);
-  const cut = rates.some((rate) => rate > 2) && rates.some((rate) => rate <= 2);
+  const cut = !isTensor() && rates.some((rate) => rate > 2) && rates.some((rate) => rate <= 2);
   byId("curves-range").hidden = !cut;
+  byId("curves-band").parentElement.hidden = isTensor();
   if (!cut) curveView.limit = Infinity;
 }
 

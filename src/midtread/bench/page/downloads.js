@@ -16,6 +16,8 @@ byId("download-json").addEventListener("click", () => {
 });
 
 buildViewer();
+buildSlices();
 update({});
 onResize(byId("curves-chart"), drawCurves);
 onResize(byId("speed-chart"), drawSpeed);
+if (byId("slices")) onResize(byId("slices"), drawSpectra);

@@ -22,6 +22,7 @@ function speedDots() {
 }
 
 function drawSpeed() {
+  if (isTensor()) return drawFieldSpeed();
   const figure = byId("speed-chart");
   const dots = speedDots();
   const left = lossySeries().filter(shown).filter((name) => !dots.some((dot) => dot.name === name));
@@ -47,6 +48,12 @@ function drawSpeed() {
   const front = paretoFront(dots);
   if (front.length > 1) svg.append(g("path", { class: "front", d: `M${front.map((dot) => `${dot.x.toFixed(1)},${dot.y.toFixed(1)}`).join("L")}` }));
   placeLabels(dots, frame, front);
+  drawDots(svg, dots);
+  makeLive(svg, dots, frame);
+}
+
+/** Markers with their labels. */
+function drawDots(svg, dots) {
   for (const dot of dots) {
     const { box, far } = dot.label;
     const part = g("g", { class: `series ${look(dot.name)}`, "data-series": dot.name });
@@ -55,7 +62,6 @@ function drawSpeed() {
     part.append(marker(dot.name, dot.x, dot.y, 5.5), g("text", { class: "label", x: box.x + 1, y: box.y + 11 }, shortName(dot.name)));
     svg.append(part);
   }
-  makeLive(svg, dots, frame);
 }
 
 function speedLines(dot) {

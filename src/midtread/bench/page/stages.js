@@ -15,9 +15,11 @@ function stageBar(stages, total) {
 
 function stageCell(row, way) {
   const stages = group().stages[way][row.name];
-  const total = row.point[`${way}_mpx_s`] ? 1e3 / row.point[`${way}_mpx_s`] : null;
-  const time = isNumber(total) ? `${significant(total)} ms per MPx` : "not timed";
-  return h("td", { class: `h${SERIES.get(row.name).hue}` }, time, stages && stages.length > 1 ? stageBar(stages, total) : null);
+  const speed = speedOf(row.point, way);
+  const total = speed ? 1e3 / speed : null; // stages are in ms per million pixels or values, of fields only their shares count
+  const whole = isTensor() && stages ? stages.reduce((sum, [, time]) => sum + time, 0) : total;
+  const time = isNumber(total) ? `${significant(total)} ms per ${isTensor() ? "GB" : "MPx"}` : "not timed";
+  return h("td", { class: `h${SERIES.get(row.name).hue}` }, time, stages && stages.length > 1 ? stageBar(stages, whole) : null);
 }
 
 function drawStages() {
@@ -32,8 +34,8 @@ function drawStages() {
   set(byId("inside-board"), h("thead", {}, h("tr", {}, head.map(([text, style]) => h("th", { scope: "col", class: style }, text)))), h("tbody", {}, body));
   set(
     byId("inside-note"),
-    "Time for a megapixel, and for codecs that tell, the shares of their stages. Memory is the largest over the timed " +
-      "pictures, beyond what the process held before.",
+    `Time for a ${isTensor() ? "gigabyte" : "megapixel"}, and for codecs that tell, the shares of their stages. Memory is the ` +
+      `largest over the timed ${isTensor() ? "fields" : "pictures"}, beyond what the process held before.`,
   );
 }
 

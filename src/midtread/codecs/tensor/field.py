@@ -4,115 +4,177 @@
                             └──► values that would break the bound: stored as they are
 
 The array is seen as a volume [Z, Y, X] and cut into boxes that know nothing of each other: they are coded in threads,
-and a region is decoded from the boxes that meet it. File layout: docs/formats/field.md.
+and a region is decoded from the boxes that meet it. File layout: docs/formats/field.md. Decoding: `field_file`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import struct
 import threading
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from midtread import container
 from midtread.codecs.tensor import field_bound, field_box, field_memory
 from midtread.codecs.tensor.field_bound import LINEAR, ORDERED
-from midtread.codecs.tensor.field_grid import Grid, cut, fold, meeting, region, whole
-from midtread.container import Chunk, File, Reader, varint
-from midtread.container.file import Tag, shape_and_dtype
+from midtread.codecs.tensor.field_file import Layout, decode, decode_region, in_order, parameters
+from midtread.codecs.tensor.field_grid import Box, Grid
+from midtread.container import Chunk, Header
+from midtread.container.file import Parts, Tag, shape_and_dtype
 from midtread.entropy.loading import expecting
-from midtread.errors import BitstreamError, CodecError, MissingError, UsageError
-from midtread.spec import (
-    FLOATS,
-    INTEGERS,
-    Accepts,
-    Codec,
-    Knob,
-    Limits,
-    check_choice,
-    check_range,
-    dtype_of,
-    missing,
-)
+from midtread.errors import MissingError, UsageError
+from midtread.spec import FLOATS, INTEGERS, Accepts, Codec, Knob, Limits, check_choice, check_range, missing
 
-VERSION = 1
-MODES = ("fast", "ratio")
+__all__ = ["Field", "decode", "decode_region"]
+
+MODES = ("fast", "ratio", "archive")
 DEVICES = ("cpu", "cuda")
-_MOST = {"fast": 1 << 20, "ratio": 1 << 18}  # values in a box
-_BOUNDS = ("max_error", "max_error_of_range", "max_error_of_value")
+_MOST = {"fast": 1 << 20, "ratio": 1 << 18, "archive": 1 << 24}  # values in a box
+_BOUNDS = ("max_error", "max_error_of_range", "max_error_of_std", "max_error_of_value")
+_TARGETS = ("psnr_db", "ratio", "size_bytes")
 _ARENA_BYTES = 1 << 23
+
+Pieces = list[bytes | memoryview]  # of one content
 
 
 @dataclass(frozen=True)
 class Field(Codec):
-    """|x - decode(encode(x))| <= bound for every finite value, in float64; NaN, infinities and fill values are kept."""
+    """|x - decode(encode(x))| <= bound for every finite value, in float64; NaN, infinities and fill values are kept.
+
+    At most one bound or target is given; without any, max_error_of_range is 1e-3. Complex: both parts keep it.
+    """
 
     name: ClassVar[str] = "field"
     summary: ClassVar[str] = "fields with a bound on every value's error: prediction, bit planes or rANS; keeps NaN"
     signal: ClassVar = "tensor"
-    accepts: ClassVar[Accepts] = Accepts((*FLOATS, *INTEGERS))
+    accepts: ClassVar[Accepts] = Accepts((*FLOATS, *INTEGERS, "complex64", "complex128"))
     knob: ClassVar[Knob] = Knob("max_error_of_range", 1e-7, 0.3, "down", meaning="largest error / range", log=True)
 
     max_error: float | None = None  # in the units of the data; 0: keep every bit
-    max_error_of_range: float | None = None  # relative to max - min of the finite values; 1e-3 when no bound is given
+    max_error_of_range: float | None = None  # relative to max - min of the finite values, fill values left out
+    max_error_of_std: float | None = None  # relative to their standard deviation
     max_error_of_value: float | None = None  # relative to each value; floats only
-    mode: str = "ratio"  # or "fast"
+    psnr_db: float | None = None  # the coarsest bound with at least this PSNR (peak: the range)
+    ratio: float | None = None  # the finest bound whose file is at most 1 / ratio of the array
+    size_bytes: int | None = None  # the finest bound whose file is at most this long
+    axis: int | None = None  # range and standard deviation are those of each index along it, not of the whole array
+    fill_value: float | None = None  # of no meaning, kept as it is; large ones as 1e20 are found without
+    mode: str = "ratio"  # "fast": 5 times as fast, larger; "archive": the smallest of all that is tried, slow
     threads: int = 1  # boxes at a time; the bytes do not depend on it
     device: str = "cpu"  # "cuda": arrays in the memory of a GPU, both ways; the bytes do not depend on it
 
     def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in _BOUNDS if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in (*_BOUNDS, *_TARGETS) if getattr(self, name) is not None}
         for option, value in given.items():
             most = 0.5 if option == "max_error_of_value" else float(np.finfo(np.float64).max)
             check_range(self.name, option, value.item() if isinstance(value, np.number) else value, 0.0, most)
         if len(given) > 1:
             raise UsageError(f"codec 'field' takes one bound, got {' and '.join(f'{k}={v}' for k, v in given.items())}")
+        if self.axis is not None:
+            check_range(self.name, "axis", self.axis, -15, 14, integer=True)
+            if not given.keys() <= {"max_error_of_range", "max_error_of_std"}:
+                raise UsageError(
+                    f"codec 'field': axis says where max_error_of_range and max_error_of_std are taken, it does not go "
+                    f"with {next(iter(given))}; leave axis out"
+                )
         check_choice(self.name, "mode", self.mode, MODES)
         check_range(self.name, "threads", self.threads, 1, 1024, integer=True)
         check_choice(self.name, "device", self.device, DEVICES)
 
     def encode(self, x: np.ndarray) -> bytes:
         """An array of any rank -> a midtread file. Where a bound saves nothing, every bit is kept, with a warning."""
+        if self._target:
+            return self._to_target(x)
         if self.device == "cuda":
             return _gpu().encode(self, x)
+        header, chunks = self._chunks(x)
+        return container.write_each(header, chunks, np.asarray(x).nbytes)
+
+    def pieces(self, x: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[bytes | memoryview]:
+        """The bytes of `encode` while they are made; of a memory map a few boxes are in memory, but for targets."""
+        if self._target or self.device == "cuda":
+            yield self.encode(x)
+        else:
+            yield from container.pieces(*self._chunks(x, progress))
+
+    def _chunks(
+        self, x: np.ndarray, progress: Callable[[float], None] | None = None
+    ) -> tuple[Header, Iterator[Chunk | Parts]]:
         x = self.check(x)
-        flat = x.reshape(-1).view()
-        flat.flags.writeable = False
-        scale = LINEAR if self.max_error_of_value is None else ORDERED
-        bound = self.bound(flat)
-        grid = cut(fold(x.shape), _MOST[self.mode])
-        numbers = range(len(grid) if x.size else 0)
-        payloads: list[memoryview] = []
-        if numbers:
-            plan = field_box.plan(flat, grid, bound, scale, self.mode)
-            arena = _Arena()
-
-            def job(number: int) -> memoryview:
-                with expecting(x.size):
-                    return arena.keep(field_box.encode(flat, grid.place(number), plan))
-
-            payloads = list(_map(job, numbers, self.threads))
-            field_memory.release()
-            if bound and all(payload[0] == field_box.EXACT for payload in payloads):
-                message = (
-                    f"codec 'field': a bound of {bound:g} saves nothing on this {x.dtype} array; every bit is kept"
-                )
-                warnings.warn(message, stacklevel=2)
-        parameters = bytes([VERSION, scale]) + struct.pack("<d", bound) + b"".join(map(varint, grid.box))
-        chunks = (Chunk(Tag.PARAMETERS, parameters), *(Chunk(Tag.PAYLOAD, payload) for payload in payloads))  # type: ignore[arg-type]
         shape, dtype = shape_and_dtype(x)
-        return container.write(File(self.name, dtype, shape, chunks))
+        layout = Layout(x.shape, x.dtype, self._axis(x.ndim))
+        flat = layout.flatten(x)
+        usual = [field_bound.usual(flat[part], self.fill_value) for part in layout.slices]
+        bounds = [self.bound(flat[part], known) for part, known in zip(layout.slices, usual, strict=True)]
+        fills = tuple(sorted({fill for known in usual for fill in known.fills}))
+        grid = layout.grid(_MOST[self.mode])
+        count = len(grid) if x.size else 0
+        scale = LINEAR if self.max_error_of_value is None else ORDERED
 
-    def bound(self, flat: np.ndarray) -> float:
-        """The bound for a vector of values: absolute, or relative to each value with `max_error_of_value`."""
+        def chunks() -> Iterator[Chunk | Parts]:
+            yield Chunk(Tag.PARAMETERS, parameters(scale, self._axis(x.ndim), bounds, grid))
+            exact = True
+            for number, payload in enumerate(
+                self._boxes(flat, grid, bounds, fills, scale, layout.inner) if count else ()
+            ):
+                exact = exact and payload[0][0] == field_box.EXACT
+                yield Parts(Tag.PAYLOAD, payload)
+                if progress is not None:
+                    progress((number + 1) / count)
+            if exact and count and any(bounds):
+                what = f"codec 'field': a bound of {max(bounds):g} saves nothing on this {x.dtype} array"
+                warnings.warn(
+                    f"{what}; every bit is kept", stacklevel=6
+                )  # through the container to the caller of `encode`
+
+        return Header(self.name, dtype, shape, 1 + count), chunks()
+
+    def _boxes(
+        self,
+        flat: np.ndarray,
+        grid: Grid,
+        bounds: list[float],
+        fills: tuple[float, ...],
+        scale: int,
+        inner: tuple[int, ...],
+    ) -> Iterator[Pieces]:
+        """The payload of each box, valid until the next is asked for."""
+        plan = field_box.plan(flat, grid, max(bounds), scale, self.mode, fills)
+        plans = [plan._replace(bound=bound) for bound in bounds]
+        arena = _Arena() if self.threads > 1 else None
+        encode = field_box.encode
+        if self.mode == "archive":
+            from midtread.codecs.tensor import field_archive  # of codecs that other modes have nothing of
+
+            def encode(x: np.ndarray, box: Box, plan: field_box.Plan) -> Pieces:
+                return field_archive.encode(x, box, plan, inner if grid.each == 1 else box.sides)
+
+        def job(number: int) -> Pieces:
+            with expecting(flat.size):
+                parts = encode(flat, grid.place(number), plans[number // grid.each])
+                return parts if arena is None else [arena.keep(parts)]
+
+        yield from in_order(job, range(len(grid)), self.threads)
+        field_memory.release()
+
+    def _axis(self, ndim: int) -> int | None:
+        if self.axis is None:
+            return None
+        if not -ndim <= self.axis < ndim:
+            raise UsageError(f"codec 'field': axis={self.axis} is none of this array's {ndim} axes")
+        return self.axis % ndim
+
+    def bound(self, flat: np.ndarray, known: field_bound.Usual | None = None) -> float:
+        """The bound for a vector of values: absolute, or relative to each value with `max_error_of_value`.
+
+        `known`: what `field_bound.usual` says of the vector, where it has been asked.
+        """
         if self.max_error_of_value is not None:
             if not field_bound.kind_of(flat.dtype).floating:
                 raise UsageError(
@@ -122,17 +184,46 @@ class Field(Codec):
             return float(self.max_error_of_value)
         if self.max_error is not None:
             return float(self.max_error)
-        relative = 1e-3 if self.max_error_of_range is None else self.max_error_of_range
-        return min(relative * field_bound.spread(flat), float(np.finfo(np.float64).max))
+        known = known or field_bound.usual(flat, self.fill_value)
+        if self.max_error_of_std is not None:
+            relative, unit = self.max_error_of_std, field_bound.deviation(flat, known)
+        else:
+            relative, unit = 1e-3 if self.max_error_of_range is None else self.max_error_of_range, known.spread
+        return float(min(relative * unit, np.finfo(np.float64).max))
+
+    @property
+    def _target(self) -> bool:
+        return any(getattr(self, target) is not None for target in _TARGETS)
+
+    def _to_target(self, x: np.ndarray) -> bytes:
+        from midtread.codecs.target import encode_to
+
+        x = self.check(x)
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _TARGETS}
+        options = {key: value for key, value in options.items() if value is not None}
+        if self.psnr_db is not None:
+            return encode_to(x, self.name, options, psnr_db=self.psnr_db).data
+        size = self.size_bytes if self.ratio is None else math.floor(x.nbytes / self.ratio) if self.ratio > 0 else 0
+        return encode_to(x, self.name, options, size_bytes=size).data
 
     def decode(self, data: bytes) -> np.ndarray:
         """What `encode` wrote -> the array. Raises BitstreamError or LimitError."""
         return _gpu().decode(data) if self.device == "cuda" else decode(data, threads=self.threads)
 
+    def decode_within(self, data: bytes, limits: Limits) -> np.ndarray:
+        """The same for arrays that `limits` allow."""
+        return decode(data, threads=self.threads, limits=limits)
+
+    def decode_into(
+        self, data: bytes, out: np.ndarray, limits: Limits, progress: Callable[[float], None] | None = None
+    ) -> None:
+        """Fill `out`, which may be a memory map, box by box."""
+        decode(data, threads=self.threads, limits=limits, out=out, progress=progress)
+
     @property
     def lossless(self) -> bool:
         """With a bound of 0."""
-        return 0 in (self.max_error, self.max_error_of_range, self.max_error_of_value)
+        return any(getattr(self, bound) == 0 for bound in _BOUNDS)
 
 
 def _gpu() -> Any:
@@ -146,97 +237,6 @@ def _gpu() -> Any:
     return import_module("midtread.codecs.tensor.field_cuda")
 
 
-def decode(
-    data: bytes, *, threads: int = 1, limits: Limits = Limits(), errors: Literal["raise", "mask"] = "raise"
-) -> np.ndarray:
-    """The array of a field file.
-
-    Args:
-        data: a whole file.
-        threads: boxes at a time.
-        limits: checked before anything is allocated.
-        errors: "mask" returns a masked array, in which what damaged boxes held is masked.
-
-    Raises:
-        BitstreamError, LimitError: damaged bytes (with "mask": only where header or index are), or of something else.
-    """
-    check_choice("field", "errors", errors, ("raise", "mask"))
-    source = _Source(data, limits)
-    out = np.empty(source.size, source.dtype)
-    grid = source.grid
-    damaged: list[int] = []
-
-    def job(number: int) -> None:
-        try:
-            source.box(number, out)
-        except CodecError:
-            if errors == "raise":
-                raise
-            damaged.append(number)
-
-    deque(_map(job, source.numbers, threads), maxlen=0)
-    field_memory.release()
-    if errors == "raise":
-        return out.reshape(source.header.shape)
-    mask = np.zeros(source.size, bool)
-    for number in damaged:
-        place = grid.place(number)
-        place.view(mask)[:] = True
-        place.view(out)[:] = 0
-    return np.ma.MaskedArray(out.reshape(source.header.shape), mask.reshape(source.header.shape))
-
-
-def decode_region(data: bytes, wanted: tuple[slice, ...], *, threads: int = 1, limits: Limits = Limits()) -> np.ndarray:
-    """A part of the array; only the boxes that meet it are read.
-
-    Args:
-        data: a whole file.
-        wanted: a slice of step 1 for each axis, as in x[2:5, :, 7:].
-        threads: boxes at a time.
-        limits: checked before anything is allocated.
-
-    Raises:
-        UsageError: not so many slices, or other steps.
-        BitstreamError, LimitError: damaged bytes where the region lies, or of something else.
-    """
-    source = _Source(data, limits)
-    shape = source.header.shape
-    wanted = _checked_region(wanted, shape)
-    sizes = tuple(part.stop - part.start for part in wanted)
-    if 0 in sizes:
-        return np.empty(sizes, source.dtype)
-    planes, rows, columns = region(shape, wanted)
-    out = np.empty((planes.size, rows.stop - rows.start, columns.stop - columns.start), source.dtype)
-
-    def job(number: int) -> None:
-        place = source.grid.place(number)
-        values = np.empty(place.size, source.dtype)
-        source.box(number, values, alone=True)
-        (z, z_to), (y, y_to), (x, x_to) = source.grid.corners(number)
-        first, last = np.searchsorted(planes, (z, z_to))
-        top, bottom, left, right = (
-            max(y, rows.start),
-            min(y_to, rows.stop),
-            max(x, columns.start),
-            min(x_to, columns.stop),
-        )
-        part = values.reshape(tuple(place.shape))[planes[first:last] - z, top - y : bottom - y, left - x : right - x]
-        out[first:last, top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
-
-    deque(_map(job, list(meeting(source.grid, planes, rows, columns)), threads), maxlen=0)
-    field_memory.release()
-    return out.reshape(sizes)
-
-
-def _checked_region(wanted: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    if len(wanted) != len(shape) or not all(isinstance(part, slice) for part in wanted):
-        raise UsageError(f"a region of shape {list(shape)} takes {len(shape)} slices, got {wanted!r}")
-    bounds = [part.indices(size) for part, size in zip(wanted, shape, strict=True)]
-    if any(step != 1 for *_, step in bounds):
-        raise UsageError(f"a region takes slices of step 1, got {wanted!r}")
-    return tuple(slice(start, max(start, stop)) for start, stop, _ in bounds)
-
-
 class _Arena(threading.local):
     """Memory for coded boxes until the file is written, in pieces that the system backs with large pages.
 
@@ -246,7 +246,7 @@ class _Arena(threading.local):
     def __init__(self) -> None:
         self._block, self._used = np.empty(0, np.uint8), 0
 
-    def keep(self, parts: list[bytes | memoryview]) -> memoryview:
+    def keep(self, parts: Pieces) -> memoryview:
         """A copy of the parts, one after the other."""
         size = sum(map(len, parts))
         if self._used + size > self._block.size:
@@ -258,55 +258,3 @@ class _Arena(threading.local):
             room[at : at + len(part)] = part
             at += len(part)
         return room
-
-
-class _Source:
-    """A file whose header and index are read; its boxes are still to be."""
-
-    def __init__(self, data: bytes, limits: Limits) -> None:
-        self.data = data
-        self.header, spans = container.index(data, limits)
-        if self.header.codec != Field.name:
-            raise BitstreamError(f"this file was made by codec {self.header.codec!r}, not by 'field'")
-        if self.header.dtype not in Field.accepts.dtypes:
-            raise BitstreamError(f"this field file declares {self.header.dtype} values, which that codec never has")
-        self.dtype = dtype_of(self.header.dtype)
-        self.size = math.prod(self.header.shape)
-        found = next((span for span in spans if span.tag == Tag.PARAMETERS), None)
-        if found is None:
-            raise BitstreamError("this field file has no parameters chunk")
-        reader = Reader(container.content(data, found, "the parameters chunk"))
-        version = reader.uint(1, "version of the field codec", at_most=255)
-        if version != VERSION:
-            raise BitstreamError(f"this is version {version} of the field codec; this midtread reads {VERSION}")
-        self.scale = reader.uint(1, "scale", at_most=ORDERED)
-        self.bound = struct.unpack("<d", reader.take(8, "bound"))[0]
-        volume = fold(self.header.shape)
-        box = [reader.varint(f"side {axis} of a box", at_most=2**40) for axis in "ZYX"]
-        reader.end("the parameters chunk")
-        if not all(1 <= side <= max(n, 1) for side, n in zip(box, volume, strict=True)):
-            raise BitstreamError(f"boxes of {box} do not fit the volume {list(volume)}")
-        self.grid = Grid(volume, (box[0], box[1], box[2]))
-        self.spans = [span for span in spans if span.tag == Tag.PAYLOAD]
-        self.numbers = range(len(self.grid) if self.size else 0)
-        if len(self.spans) != len(self.numbers):
-            raise BitstreamError(f"this field file has {len(self.spans)} boxes, its grid {len(self.numbers)}")
-
-    def box(self, number: int, out: np.ndarray, *, alone: bool = False) -> None:
-        """Fill a box of the vector `out`, which is the whole array or the box alone."""
-        what = f"box {number} of {len(self.spans)}"
-        place = self.grid.place(number)
-        try:
-            with expecting(self.size):
-                content = container.content(self.data, self.spans[number], what)
-                field_box.decode(content, whole(place.shape) if alone else place, self.scale, out)
-        except CodecError as error:
-            raise type(error)(f"{what} of this field file: {error}") from error
-
-
-def _map(function: Callable[[int], Any], jobs: range | list[int], threads: int) -> Iterator[Any]:
-    if threads == 1 or len(jobs) < 2:
-        yield from map(function, jobs)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(function, jobs)

@@ -20,6 +20,8 @@ from midtread.spec import FLOATS
 _EXACT = 2.0**53  # whole numbers up to here are float64 values
 _FLOATS = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
 _FEW = 64  # values that are looked at before all are
+FILL_DISTANCE = 100.0
+_BLOCK = 1 << 20  # values that are summed at a time
 _DROPPED = 20  # bits of float64 that the ordered scale does without
 
 LINEAR, ORDERED = 0, 1  # scales, as files number them
@@ -51,21 +53,69 @@ def bits_of(x: np.ndarray) -> tuple[np.ndarray, int]:
     return x.view(f"i{x.itemsize}"), int(infinity)
 
 
-def spread(x: np.ndarray) -> float:
-    """The range: max - min of the finite values of a vector, in float64; 0 when there are none."""
+class Usual(NamedTuple):
+    """What the values of a vector are without those that mean nothing."""
+
+    least: float  # of the finite values that count, in float64; 0 when there are none
+    most: float
+    fills: tuple[float, ...]  # finite values that fill in for missing ones
+
+    @property
+    def spread(self) -> float:
+        """The range."""
+        with np.errstate(over="ignore"):
+            return min(self.most - self.least, float(np.finfo(np.float64).max))
+
+
+def usual(x: np.ndarray, declared: float | None = None) -> Usual:
+    """The range of the finite values of a vector, but for those that fill in for missing ones.
+
+    A most or least value that occurs more than once and lies 100 times the range of all others away from them fills in,
+    as for `metrics.fields`; and the one that is declared.
+    """
+    fills: tuple[float, ...] = ()
+    if declared is not None:
+        x, fills = x[x != declared], (float(declared),)
+    least, most = _extremes(x)
+    for end in (most, least):
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            some = x[:: max(1, x.size >> 12)].astype(np.float64)
+        some = some[np.isfinite(some) & (some != end)]
+        if some.size and (most / 2 - least / 2) / FILL_DISTANCE <= (some.max() / 2 - some.min() / 2) / 2:
+            continue
+        others = x[x != (x.dtype.type(end) if kind_of(x.dtype).floating else end)]
+        low, high = _extremes(others)
+        distance = FILL_DISTANCE * ((high - low) or abs(high))
+        if x.size - others.size > 1 and 0 < distance < min(abs(end - low), abs(end - high)):
+            x, least, most, fills = others, low, high, (*fills, end)
+    return Usual(least, most, fills)
+
+
+def deviation(x: np.ndarray, known: Usual) -> float:
+    """The standard deviation of the values of a vector that count."""
+    total = square = count = 0.0
+    for start in range(0, x.size, _BLOCK):
+        part = x[start : start + _BLOCK].astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            part = part[(part >= known.least) & (part <= known.most) & ~np.isin(part, known.fills)] - known.least
+            total, square, count = total + float(part.sum()), square + float(part @ part), count + part.size
+    mean = total / max(count, 1.0)
+    return math.sqrt(max(square / max(count, 1.0) - mean * mean, 0.0))
+
+
+def _extremes(x: np.ndarray) -> tuple[float, float]:
+    """(least, most) of the finite values of a vector, in float64; zeros when there are none."""
     kind = kind_of(x.dtype)
     if kind.floating:
         x = x if kind.native else x.astype(np.float32)
         bits, infinity = bits_of(x)
         low, high = kernel("field_extent", x.size, ("extent", x.dtype.str)).extent(bits, infinity)
         if low > high:
-            return 0.0
+            return 0.0, 0.0
         ends = [np.array(key if key >= 0 else -1 - key, bits.dtype).view(x.dtype) for key in (low, high)]
         least, most = (float(-end if key < 0 else end) for key, end in zip((low, high), ends, strict=True))
-    else:
-        least, most = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
-    with np.errstate(over="ignore"):
-        return min(most - least, float(np.finfo(np.float64).max))
+        return least, most
+    return (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
 
 
 def steps_of(x: np.ndarray, box: Box, dtype: np.dtype, bound: float) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from midtread.errors import BitstreamError
 from midtread.spec import stage
 
 # Kinds of boxes. PACKED, PACKED + 1, PACKED + 2: Lorenzo differences along 1, 2 or 3 axes; CODED likewise.
-EXACT, PACKED, CODED, INTERPOLATED = 0, 1, 4, 7
+EXACT, PACKED, CODED, INTERPOLATED, NESTED = 0, 1, 4, 7, 8
 TRIED = 1 << 14  # values of a box that are tried to find its predictor
 _ZSTD_LEVEL = 3
 _LOOKED_AT = 1 << 13  # values of a box whose roughness along its axes is looked at
@@ -41,16 +41,19 @@ class Plan(NamedTuple):
     scale: int  # LINEAR: the bound is absolute; ORDERED: relative to each value
     kinds: tuple[int, ...]  # to choose from, box by box
     axes: int = 0x77  # along which interpolation goes: see `kernels.field_levels_slow`
+    fills: tuple[float, ...] = ()  # values to be kept as they are
 
 
-def plan(x: np.ndarray, grid: Grid, bound: float, scale: int, mode: str) -> Plan:
+def plan(x: np.ndarray, grid: Grid, bound: float, scale: int, mode: str, fills: tuple[float, ...] = ()) -> Plan:
     """How the boxes of a read-only vector are to be encoded; one kind (fast mode) or axes for all, from samples."""
     orders = range(1 + sum(n > 1 for n in grid.volume[:2]))
+    base = Plan(x.dtype, bound, scale, (EXACT,), fills=fills)
     if bound <= 0:
-        return Plan(x.dtype, 0.0, scale, (EXACT,))
-    if mode != "fast":
-        return _with_axes(x, grid, Plan(x.dtype, bound, scale, (*(CODED + order for order in orders), INTERPOLATED)))
-    return _cheapest(x, grid, [Plan(x.dtype, bound, scale, (PACKED + order,)) for order in orders], TRIED)
+        return base._replace(bound=0.0)
+    if mode == "fast":
+        return _cheapest(x, grid, [base._replace(kinds=(PACKED + order,)) for order in orders], TRIED)
+    base = base._replace(kinds=(*(CODED + order for order in orders), INTERPOLATED))
+    return base if mode == "archive" else _with_axes(x, grid, base)
 
 
 def _cheapest(x: np.ndarray, grid: Grid, plans: list[Plan], most: int) -> Plan:
@@ -86,10 +89,15 @@ def _with_axes(x: np.ndarray, grid: Grid, plan: Plan) -> Plan:
 
 
 def _work(x: np.ndarray, box: Box, plan: Plan) -> tuple[np.ndarray, Box]:
-    """(what is quantized, the box in it)."""
-    if plan.scale == LINEAR and field_bound.kind_of(plan.dtype).native:
+    """(what is quantized, the box in it); NaN for what is to be kept as it is."""
+    native = plan.scale == LINEAR and field_bound.kind_of(plan.dtype).native
+    if native and not plan.fills:
         return x, box
-    return _frozen(field_bound.to_work(_values(x, box), plan.scale)), whole(box.shape)
+    values = _values(x, box)
+    work = values if native else field_bound.to_work(values, plan.scale)
+    if plan.fills:
+        work = np.where(np.isin(values, plan.fills), work.dtype.type(np.nan), work)
+    return _frozen(work), whole(box.shape)
 
 
 def encode(x: np.ndarray, box: Box, plan: Plan) -> list[bytes | memoryview]:
@@ -263,6 +271,13 @@ def decode(data: bytes | memoryview, box: Box, scale: int, out: np.ndarray) -> N
         values = np.empty(box.size, out.dtype)
         floats.decode_values(reader, values)
         box.view(out)[:] = values.reshape(box.sides)
+    elif kind == NESTED:
+        from midtread.codecs.tensor import field_archive  # of codecs that most files have nothing of
+
+        places, raw = read_exceptions(reader, box.size, out.dtype)
+        box.view(out)[:] = field_archive.decode(reader, box.size, out.dtype).reshape(box.sides)
+        if places.size:
+            box.view(out)[np.unravel_index(places, box.sides)] = raw
     elif kind <= INTERPOLATED:
         places, raw = read_exceptions(reader, box.size, out.dtype)
         step = struct.unpack("<d", reader.take(8, "step"))[0]

@@ -49,10 +49,11 @@ def whole(shape: tuple[int, ...] | np.ndarray) -> Box:
 
 
 class Grid(NamedTuple):
-    """A volume and the size of the boxes it is cut into; those at the far ends are smaller."""
+    """Volumes one after the other, and the size of the boxes they are cut into; those at the far ends are smaller."""
 
     volume: tuple[int, int, int]
     box: tuple[int, int, int]
+    volumes: int = 1
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -61,21 +62,28 @@ class Grid(NamedTuple):
         return z, y, x
 
     def __len__(self) -> int:
+        return self.volumes * self.each
+
+    @property
+    def each(self) -> int:
+        """Boxes of one volume."""
         return math.prod(self.counts)
 
     def corners(self, number: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-        """(from, to) along each axis of a box; boxes are numbered in C order."""
+        """(from, to) along each axis of a box in its volume; boxes are numbered volume by volume, each in C order."""
+        number %= self.each
         _, rows, columns = self.counts
         place = (number // (rows * columns), number // columns % rows, number % columns)
         z, y, x = ((i * size, min((i + 1) * size, n)) for i, size, n in zip(place, self.box, self.volume, strict=True))
         return z, y, x
 
     def place(self, number: int) -> Box:
-        """A box as part of the vector of the whole volume."""
+        """A box as part of the vector of all volumes."""
         (z, z_to), (y, y_to), (x, x_to) = self.corners(number)
-        _, height, width = self.volume
+        depth, height, width = self.volume
         strides = np.array([height * width, width])
-        return Box((z * height + y) * width + x, strides, np.array([z_to - z, y_to - y, x_to - x]))
+        first = number // self.each * depth + z
+        return Box((first * height + y) * width + x, strides, np.array([z_to - z, y_to - y, x_to - x]))
 
 
 def fold(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -85,13 +93,13 @@ def fold(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return math.prod(shape[:-2]), shape[-2], shape[-1]
 
 
-def cut(volume: tuple[int, int, int], most: int) -> Grid:
+def cut(volume: tuple[int, int, int], most: int, volumes: int = 1) -> Grid:
     """A grid of boxes of at most `most` values, nearly cubes but longer along x, where the kernels run."""
     box = [max(n, 1) for n in volume]
     while math.prod(box) > most:
         axis = max(range(3), key=lambda a: (box[a] // 8 if a == 2 else box[a], -a) if box[a] > 1 else (0, -a))
         box[axis] = -(-box[axis] // 2)
-    return Grid(volume, (box[0], box[1], box[2]))
+    return Grid(volume, (box[0], box[1], box[2]), volumes)
 
 
 def region(shape: tuple[int, ...], wanted: tuple[slice, ...]) -> tuple[np.ndarray, slice, slice]:
@@ -112,8 +120,8 @@ def region(shape: tuple[int, ...], wanted: tuple[slice, ...]) -> tuple[np.ndarra
 
 
 def meeting(grid: Grid, planes: np.ndarray, rows: slice, columns: slice) -> Iterator[int]:
-    """Numbers of the boxes that hold something of a region."""
-    for number in range(len(grid)):
+    """Numbers of the boxes of the first volume that hold something of a region."""
+    for number in range(grid.each):
         (z, z_to), (y, y_to), (x, x_to) = grid.corners(number)
         if y < rows.stop and rows.start < y_to and x < columns.stop and columns.start < x_to:
             first, last = np.searchsorted(planes, (z, z_to))

@@ -52,25 +52,22 @@ def encode(values: np.ndarray) -> list[bytes | memoryview]:
     far = part.size - int(near.sum())
     # A byte outside the window that the sample does not show is an escape, too.
     coded = _encode_pairs(values, low, near, far) if far * _FEW <= part.size else _encode_bytes(values)
-    return [coded] if len(coded) < values.size else raw
+    return coded if sum(map(len, coded)) < values.size else raw
 
 
 def decode(reader: Reader, count: int) -> np.ndarray:
     """uint8 [count], read-only. Raises BitstreamError, LimitError."""
     kind = reader.uint(1, "kind of plane", at_most=255)
     if kind == RAW:
-        return np.frombuffer(reader.take(count, "plane of bytes"), dtype=np.uint8)
-    if kind == CONSTANT:
+        out = np.frombuffer(reader.take(count, "plane of bytes"), dtype=np.uint8)
+    elif kind == CONSTANT:
         out = np.full(count, reader.uint(1, "byte of a constant plane", at_most=255), dtype=np.uint8)
     elif kind == BYTES:
         low, frequencies = _read_table(reader, _BITS[BYTES])
-        symbols = _decode_rans(reader, count, Tables.build(_BITS[BYTES], [low], [frequencies.size - 1], frequencies))
-        out = symbols.astype(np.uint8)
+        out = _decode_bytes(reader, count, Tables.build(_BITS[BYTES], [low], [frequencies.size - 1], frequencies))
     elif kind == IN_PAIRS:
         low, frequencies = _read_table(reader, _BITS[IN_PAIRS])
-        symbols = _decode_rans(reader, (count + 1) // 2, _pair_tables(frequencies))
-        out = np.empty(count, dtype=np.uint8)
-        kernels(count, "pairs").unpairs(symbols, low, out)
+        out = _decode_pairs(reader, count, low, _pair_tables(frequencies))
     elif kind == SPARSE:
         out = _decode_sparse(reader, count)
     else:
@@ -92,8 +89,8 @@ def _n_log_n(n: np.ndarray) -> np.ndarray:
 
 
 def sample(x: np.ndarray, piece: int | None = None) -> np.ndarray:
-    """64 pieces of a long vector, together an eighth of it or of `piece` numbers each; all of a short one."""
-    piece = piece or x.size // 512
+    """64 pieces of a long vector, together 1/32 of it or of `piece` numbers each; all of a short one."""
+    piece = piece or x.size // 2048
     if piece < 128 or x.size < 128 * piece:
         return x
     part = np.concatenate([x[i * (x.size // 64) :][:piece] for i in range(64)])
@@ -101,11 +98,11 @@ def sample(x: np.ndarray, piece: int | None = None) -> np.ndarray:
     return part
 
 
-def plane_counts(residual: np.ndarray, shift: int) -> np.ndarray:
-    """int64 [256]: how often each byte stands at `shift` of uint [n]."""
-    values = np.empty(residual.size, dtype=np.uint8)
-    kernels(residual.size, "plane", residual.dtype.str).plane(residual, shift, values)
-    return _count(values)
+def plane_counts(residual: np.ndarray) -> list[np.ndarray]:
+    """int64 [256] for each byte of uint [n]: how often each value stands there."""
+    rows = np.empty((residual.itemsize, residual.size), np.uint8)
+    kernels(residual.size, "split", residual.dtype.str).split(residual, rows)
+    return [_count(row) for row in rows]
 
 
 def _count(values: np.ndarray) -> np.ndarray:
@@ -144,20 +141,32 @@ def _decode_sparse(reader: Reader, count: int) -> np.ndarray:
     return out
 
 
-def _encode_bytes(values: np.ndarray) -> bytes:
+def _encode_bytes(values: np.ndarray) -> list[bytes | memoryview]:
     counts = _count(values)  # of all: an escape would cost time here, too
     used = np.flatnonzero(counts)
     low = int(used[0])
     frequencies = normalise(np.append(counts[low : used[-1] + 1], 1), _BITS[BYTES])
     tables = Tables.build(_BITS[BYTES], [low], [frequencies.size - 1], frequencies)
-    return bytes([BYTES]) + _table(low, frequencies) + _encode_rans(values.astype(np.int32), tables)
+    coded = rans_stream.encode_chunk([rans_stream.segment(values.astype(np.int32), tables, None)])
+    return [bytes([BYTES]) + _table(low, frequencies) + varint(len(coded)), coded]
 
 
-def _encode_pairs(values: np.ndarray, low: int, near: np.ndarray, far: int) -> bytes:
+def _encode_pairs(values: np.ndarray, low: int, near: np.ndarray, far: int) -> list[bytes | memoryview]:
     frequencies = normalise(np.append(near, max(1, far)), _BITS[IN_PAIRS])
-    symbols = np.empty((values.size + 1) // 2, dtype=np.int32)
-    kernels(values.size, "pairs").pairs(values, low, symbols)
-    return bytes([IN_PAIRS]) + _table(low, frequencies) + _encode_rans(symbols, _pair_tables(frequencies))
+    packed = _pair_tables(frequencies).packed
+    run = kernels(values.size, "encode_pairs", packed.lut.dtype.str)
+    coded = rans_stream.chunk_of(
+        (values.size + 1) // 2, lambda states, words, q: run.encode_pairs(values, low, packed, states, words, q)
+    )
+    return [bytes([IN_PAIRS]) + _table(low, frequencies) + varint(sum(map(len, coded))), *coded]
+
+
+def _decode_pairs(reader: Reader, count: int, low: int, tables: Tables) -> np.ndarray:
+    out, cursor, packed = np.empty(count, dtype=np.uint8), _cursor(reader), tables.packed
+    run = kernels(count, "decode_pairs", packed.lut.dtype.str)
+    cursor.move(run.decode_pairs(out, low, packed, cursor.states, cursor.words, cursor.p, cursor.end))
+    cursor.finish()
+    return out
 
 
 def _pair_tables(frequencies: np.ndarray) -> Tables:
@@ -171,17 +180,15 @@ def _pair_tables(frequencies: np.ndarray) -> Tables:
     return Tables.build(bits, [0], [PAIRS], normalise(np.append(weights, escape), bits))
 
 
-def _encode_rans(symbols: np.ndarray, tables: Tables) -> bytes:
-    data = rans_stream.encode_chunk([rans_stream.segment(symbols, tables, None)])
-    return varint(len(data)) + data
-
-
-def _decode_rans(reader: Reader, count: int, tables: Tables) -> np.ndarray:
-    data = reader.take(reader.varint("length of a coded plane", at_most=2**40), "coded plane")
-    symbols, cursor = np.empty(count, dtype=np.int32), rans_stream.Cursor(data)
+def _decode_bytes(reader: Reader, count: int, tables: Tables) -> np.ndarray:
+    symbols, cursor = np.empty(count, dtype=np.int32), _cursor(reader)
     rans_stream.decode_into(symbols, None, tables, cursor, 0, count)
     cursor.finish()
-    return symbols
+    return symbols.astype(np.uint8)
+
+
+def _cursor(reader: Reader) -> rans_stream.Cursor:
+    return rans_stream.Cursor(reader.take(reader.varint("length of a coded plane", at_most=2**40), "coded plane"))
 
 
 def _table(low: int, frequencies: np.ndarray) -> bytes:

@@ -9,19 +9,20 @@ dtype are those of the tensor. `Checkpoint` reads one tensor without the others.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from midtread import container
 from midtread.codecs.tensor import floats
-from midtread.container import Chunk, File, Reader, varint
+from midtread.container import Chunk, File, Reader, Span, varint
 from midtread.container.file import Tag
-from midtread.errors import BitstreamError, CodecError, LimitError, UsageError
+from midtread.errors import BitstreamError, CodecError, LimitError, TruncatedError, UsageError
 from midtread.media.safetensors import MAX_HEADER, Layout, Tensor, layout
-from midtread.spec import Accepts, Codec, Limits, check_range, dtype_of
+from midtread.spec import Accepts, Codec, Limits, check_choice, check_range, check_tensor, dtype_of
 
 VERSION = 1
 
@@ -45,9 +46,17 @@ class Safetensors(Codec):
         """The bytes of a .safetensors file, uint8 [n] -> a midtread file."""
         return encode(self.check(x), threads=self.threads)
 
+    def encode_against(self, x: np.ndarray, base: np.ndarray) -> bytes:
+        """Tensors as differences to those of the same name, dtype and shape in `base`, bytes of a checkpoint, too."""
+        return encode(self.check(x), _checked_base(base), threads=self.threads)
+
     def decode(self, data: bytes) -> np.ndarray:
         """What `encode` wrote -> the bytes, uint8 [n]. Raises BitstreamError or LimitError."""
         return decode(data, threads=self.threads)
+
+    def decode_against(self, data: bytes, base: np.ndarray, limits: Limits = Limits()) -> np.ndarray:
+        """What `encode_against` wrote -> the bytes. Raises MissingError, too: `base` is another one."""
+        return decode(data, _checked_base(base), limits=limits, threads=self.threads)
 
     def decode_within(self, data: bytes, limits: Limits) -> np.ndarray:
         """The same for arrays that `limits` allow."""
@@ -82,7 +91,14 @@ def encode(source: np.ndarray, base: np.ndarray | None = None, *, threads: int =
     return container.write(File(Safetensors.name, "uint8", (source.size,), tuple(chunks)))
 
 
-def decode(data: bytes, base: np.ndarray | None = None, *, limits: Limits = Limits(), threads: int = 1) -> np.ndarray:
+def decode(
+    data: bytes,
+    base: np.ndarray | None = None,
+    *,
+    limits: Limits = Limits(),
+    threads: int = 1,
+    errors: Literal["raise", "mask"] = "raise",
+) -> np.ndarray:
     """The bytes of the .safetensors file, uint8 [n].
 
     Args:
@@ -90,17 +106,36 @@ def decode(data: bytes, base: np.ndarray | None = None, *, limits: Limits = Limi
         base: the bytes of the checkpoint it was encoded against.
         limits: checked before anything is allocated.
         threads: chunks of a tensor at a time.
+        errors: "mask" returns a masked array, in which the bytes of damaged or missing tensors are 0 and masked, and
+            warns with their names.
 
     Raises:
-        BitstreamError, LimitError: damaged bytes; MissingError: a base is needed, and `base` is none or another one.
+        BitstreamError, LimitError: damaged bytes (with "mask": only those of the header).
+        MissingError: a base is needed, and `base` is none or another one.
     """
-    source = Checkpoint(data, base, limits=limits, threads=threads)
-    out = np.empty(source.layout.size, np.uint8)
+    check_choice(Safetensors.name, "errors", errors, ("raise", "mask"))
+    source = Checkpoint(data, base, limits=limits, threads=threads, cut=errors == "mask")
+    out = np.zeros(source.layout.size, np.uint8)
     out[: source.layout.body] = np.frombuffer(source.header, np.uint8)
+    damaged = []
     for tensor in source.layout.tensors:
-        x = source[tensor.name]
+        try:
+            x = source[tensor.name]
+        except (BitstreamError, LimitError):
+            if errors == "raise":
+                raise
+            damaged.append(tensor)
+            continue
         out[tensor.start : tensor.stop] = x.reshape(-1).view(np.uint8)
-    return out
+    if errors == "raise":
+        return out
+    mask = np.zeros(out.size, bool)
+    for tensor in damaged:
+        mask[tensor.start : tensor.stop] = True
+    if damaged:
+        names = ", ".join(repr(tensor.name) for tensor in damaged[:20]) + (" ..." if len(damaged) > 20 else "")
+        warnings.warn(f"{len(damaged)} of {len(source)} tensors of this checkpoint are masked: {names}", stacklevel=2)
+    return np.ma.MaskedArray(out, mask)
 
 
 class Checkpoint(Mapping[str, np.ndarray]):
@@ -111,24 +146,33 @@ class Checkpoint(Mapping[str, np.ndarray]):
         base: the bytes of the .safetensors file it was encoded against.
         limits: for every tensor.
         threads: chunks of a tensor at a time.
+        cut: read a file that was cut off, too; TruncatedError comes when one of the tensors that are lost is asked for.
 
     Raises:
         BitstreamError, LimitError: the header or the index are damaged.
     """
 
     def __init__(
-        self, data: bytes, base: np.ndarray | None = None, *, limits: Limits = Limits(), threads: int = 1
+        self,
+        data: bytes,
+        base: np.ndarray | None = None,
+        *,
+        limits: Limits = Limits(),
+        threads: int = 1,
+        cut: bool = False,
     ) -> None:
         self._data, self._limits, self._threads = data, limits, threads
         self._base = {} if base is None else _tensors(base)
-        header, spans = container.index(data, limits)
+        header, spans = container.index(data, limits, cut=cut)
         if header.codec != Safetensors.name or header.dtype != "uint8" or len(header.shape) != 1:
             raise BitstreamError(f"codec 'safetensors' made no file of codec {header.codec!r} and {header.dtype}")
         if not spans or spans[0].tag != Tag.PARAMETERS:
             raise BitstreamError("this safetensors file does not begin with its parameters")
         self.header = _header(Reader(container.content(data, spans[0], "the parameters chunk")))
         self.layout: Layout = layout(memoryview(self.header), limits, whole=False)
-        payloads = [span for span in spans if span.tag == Tag.PAYLOAD]
+        payloads: list[Span | None] = [span for span in spans if span.tag == Tag.PAYLOAD]
+        if len(spans) < header.chunks:
+            payloads += [None] * (len(self.layout.tensors) - len(payloads))
         if self.layout.size != header.shape[0] or len(payloads) != len(self.layout.tensors):
             raise BitstreamError(
                 f"this file declares {header.shape[0]} bytes and {len(payloads)} tensors, the header in it "
@@ -140,6 +184,8 @@ class Checkpoint(Mapping[str, np.ndarray]):
         """The tensor; KeyError when there is none of that name. Raises as `decode`, with the name in front."""
         tensor, span = self._places[name]
         try:
+            if span is None:
+                raise TruncatedError("the file ends before it")
             payload = container.content(self._data, span, "its chunk")
             head = container.read_header(payload, self._limits)
             if (head.codec, head.dtype, head.shape) != (floats.Floats.name, tensor.dtype, tensor.array_shape):
@@ -185,6 +231,10 @@ def _zstd():  # type: ignore[no-untyped-def]
     import zstandard
 
     return zstandard
+
+
+def _checked_base(base: np.ndarray) -> np.ndarray:
+    return check_tensor(base, "the base of codec 'safetensors'", Safetensors.accepts)
 
 
 def _layout_of(source: np.ndarray) -> Layout:
