@@ -196,7 +196,7 @@ def test_views_and_foreign_byte_order_are_the_same_field(mode):
 
 def several_boxes(monkeypatch, most=1 << 12):
     """Small boxes, so that a small array has many."""
-    monkeypatch.setattr("midtread.codecs.tensor.field._MOST", dict.fromkeys(MODES, most))
+    monkeypatch.setattr("midtread.codecs.tensor.field.MOST", dict.fromkeys(MODES, most))
 
 
 @every_mode
@@ -601,7 +601,7 @@ def test_with_an_axis_each_index_has_a_bound_of_its_own(mode, option, axis):
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 @pytest.mark.parametrize("axis", [None, 1])
 def test_both_parts_of_complex_numbers_keep_the_bound(mode, dtype, axis, monkeypatch):
-    monkeypatch.setattr("midtread.codecs.tensor.field._MOST", dict.fromkeys(MODES, 1000))
+    monkeypatch.setattr("midtread.codecs.tensor.field.MOST", dict.fromkeys(MODES, 1000))
     x = (smooth((6, 20, 30)) + 2j * smooth((6, 20, 30), seed=5)).astype(dtype)
     x[1, 2, 3] = complex(np.nan, 4)
     data = Field(max_error_of_range=1e-2, axis=axis, mode=mode).encode(x)

@@ -35,7 +35,7 @@ __all__ = ["Field", "decode", "decode_region"]
 
 MODES = ("fast", "ratio", "archive")
 DEVICES = ("cpu", "cuda")
-_MOST = {"fast": 1 << 20, "ratio": 1 << 18, "archive": 1 << 24}  # values in a box
+MOST = {"fast": 1 << 20, "ratio": 1 << 18, "archive": 1 << 24}  # values in a box
 _BOUNDS = ("max_error", "max_error_of_range", "max_error_of_std", "max_error_of_value")
 _TARGETS = ("psnr_db", "ratio", "size_bytes")
 _ARENA_BYTES = 1 << 23
@@ -113,7 +113,7 @@ class Field(Codec):
         usual = [field_bound.usual(flat[part], self.fill_value) for part in layout.slices]
         bounds = [self.bound(flat[part], known) for part, known in zip(layout.slices, usual, strict=True)]
         fills = tuple(sorted({fill for known in usual for fill in known.fills}))
-        grid = layout.grid(_MOST[self.mode])
+        grid = layout.grid(MOST[self.mode])
         count = len(grid) if x.size else 0
         scale = LINEAR if self.max_error_of_value is None else ORDERED
 

@@ -77,7 +77,7 @@ class Contexts:
     def __init__(
         self, symbols: np.ndarray, contexts: np.ndarray, shape: tuple[int, int, int], axes: int, shift: int
     ) -> None:
-        self.symbols, self.axes, self.shift, self.sent = symbols, axes, shift, _sent(shape, axes)
+        self.symbols, self.axes, self.shift, self.sent = symbols, axes, shift, sent_contexts(shape, axes)
         most = self.sent.size + symbols.size + symbols.size // field_parts_slow.TILE + 1
         coded, which, ends = (
             empty(most, np.int32),
@@ -121,7 +121,7 @@ def decode_by_context(
     """
     size = shape[0] * shape[1] * shape[2]
     complete = _read_low(reader, size)
-    source, sent = field_streams.Source(reader), _sent(shape, axes)
+    source, sent = field_streams.Source(reader), sent_contexts(shape, axes)
     entries = source.read(np.empty(sent.size, np.int32), np.full(sent.size, _MAP, np.uint8), size)
     table_of = np.full(FLAG + 1, field_tables.WIDEST, np.uint8)
     table_of[sent] = _checked(np.cumsum(entries, dtype=np.int64) + field_tables.WIDEST)
@@ -133,7 +133,7 @@ def decode_by_context(
 
 
 @lru_cache(maxsize=64)
-def _sent(shape: tuple[int, int, int], axes: int) -> np.ndarray:
+def sent_contexts(shape: tuple[int, int, int], axes: int) -> np.ndarray:
     """The contexts whose tables are sent: all of the groups that the box has symbols in, and that of the flags."""
     firsts = sorted({part.first for level in levels(shape, axes) for part in level.parts})
     return np.array([first + i for first in firsts for i in range(CONTEXTS)] + [FLAG])
