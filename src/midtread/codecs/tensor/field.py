@@ -94,11 +94,17 @@ class Field(Codec):
         if self.device == "cuda":
             return _gpu().encode(self, x)
         header, chunks = self._chunks(x)
-        return container.write_each(header, chunks, np.asarray(x).nbytes)
+        data = container.write_each(header, chunks, np.asarray(x).nbytes)
+        if self.mode == "archive":  # a choice for each small box can be better than one for all
+            return min(data, dataclasses.replace(self, mode="ratio").encode(x), key=len)
+        return data
 
     def pieces(self, x: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[bytes | memoryview]:
-        """The bytes of `encode` while they are made; of a memory map a few boxes are in memory, but for targets."""
-        if self._target or self.device == "cuda":
+        """The bytes of `encode` while they are made; of a memory map a few boxes are in memory.
+
+        Targets, the GPU and mode="archive" need the whole file at once.
+        """
+        if self._target or self.device == "cuda" or self.mode == "archive":
             yield self.encode(x)
         else:
             yield from container.pieces(*self._chunks(x, progress))

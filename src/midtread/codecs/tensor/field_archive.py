@@ -23,8 +23,9 @@ from midtread.media import guard
 from midtread.registry import CODECS
 from midtread.spec import Limits, open_codec
 
-_BOUNDED, _LOSSLESS = ("sz3", "sperr", "zfp", "lerc"), ("pcodec",)
-_NAMES = (*_BOUNDED, *_LOSSLESS)  # the place in this list is what files hold: append only
+_BOUNDED, _LOSSLESS = ("sz3", "sperr", "zfp", "lerc", "bitround"), ("pcodec", "blosc2", "zstd")
+# The place in this list is what files hold: append only.
+_NAMES = ("sz3", "sperr", "zfp", "lerc", "pcodec", "bitround", "blosc2", "zstd")
 _MISSES = 50  # one value in so many may be an exception
 
 
