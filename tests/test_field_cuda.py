@@ -111,6 +111,40 @@ FILES = {
 }
 
 
+def waves(shape):
+    """Smooth along all axes."""
+    axes = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    return np.sin(sum(axis / (5 + 2 * i) for i, axis in enumerate(axes))).astype(np.float32)
+
+
+def shuffled():
+    """Smooth in planes that have nothing in common."""
+    return waves((5, 14, 15)) * np.random.default_rng(15).standard_normal((5, 1, 1)).astype(np.float32) * 3
+
+
+def jumps():
+    """What only differences along all axes predict, and noise."""
+    rng = np.random.default_rng(16)
+    sides = [rng.standard_normal(shape) * 1e3 for shape in ((5, 1, 1), (1, 9, 1), (1, 1, 11))]
+    return (sum(sides) + rng.standard_normal((5, 9, 11))).astype(np.float32)
+
+
+# name -> array, options, most values in a box, kinds of boxes, boxes that the CPU encodes, streams, low bits, axes
+CODED = {
+    "differences": (lambda: walk((4, 12, 21), 0), {"max_error": 0.2}, 600, {6}, 0, 4, False, None),
+    "pictures": (lambda: walk((20, 33), 5), {"max_error": 0.5}, 400, {5}, 0, 2, False, None),
+    "low bits of differences": (jumps, {"max_error": 1e-2}, None, {6}, 0, 8, True, None),
+    "a line": (lambda: walk((400,), 4), {"max_error": 0.5}, None, {4}, 0, 2, False, None),
+    "interpolated": (lambda: waves((9, 11, 13)), {"max_error": 1e-4}, None, {7}, 0, 16, True, 0x77),
+    "low bits": (lambda: noise(1000), {"max_error": 5e-3}, None, {7}, 0, 16, True, 0x11),
+    "planes": (shuffled, {"max_error": 1e-3}, None, {7}, 0, 8, True, 0x33),
+    "silent tiles": (mostly_zero, {"max_error": 0.5}, None, {7}, 0, 2, False, 0x11),
+    "short": (lambda: np.round(waves((20, 21))), {"max_error": 0.4}, None, {4}, 0, 0, False, None),
+    "exceptions": (holes, {"max_error": 0.3}, 300, {6, 7}, 3, 2, False, None),
+    "nothing saved": (lambda: walk((3, 9, 15), 8), {"max_error": 1e-9}, None, {0}, 1, None, False, None),
+}
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """What the process with the simulator found; run by one of the test workers, read by all."""
@@ -142,10 +176,19 @@ def test_the_gpu_gives_the_bytes_and_values_of_the_cpu(outcomes, case):
     assert outcome["base"] > 0 or case != "widths over 15 bits"
 
 
+@pytest.mark.parametrize("case", CODED)
+def test_ratio_mode_gives_the_bytes_of_the_cpu(outcomes, case):
+    outcome, (_, _, _, kinds, on_cpu, streams, low, axes) = outcomes["coded"][case], CODED[case]
+    assert outcome["same_bytes"]
+    assert outcome["same_costs"]
+    found = [outcome[name] for name in ("kinds", "on_cpu", "streams", "low", "axes")]
+    assert found == [sorted(kinds), on_cpu, streams, low, axes], "not what this case is about"
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("ratio", "encodes in mode='fast' .* got mode='ratio'; encode a copy"),
+        ("archive", "encodes in modes 'ratio' and 'fast' .* got mode='archive'; encode a copy"),
         ("of_value", "got mode='fast', max_error_of_value=0.1"),
         ("float64", "encodes float32 arrays .* got float64 of shape \\[3\\]"),
         ("host", "takes arrays in device memory .* got ndarray"),
@@ -243,6 +286,49 @@ def run(name):
     }
 
 
+def code(name):
+    """Ratio mode, with thresholds that small arrays reach: of streams, of what is counted, of what is tried."""
+    from unittest.mock import patch
+
+    from numba import cuda
+
+    from midtread import container
+    from midtread.codecs.tensor import field, field_box, field_cuda_code, field_streams, field_symbols
+    from midtread.container import Tag
+    from midtread.kernels.cuda import field_code
+
+    make, options, most, *_ = CODED[name]
+    x, coder, ran, costs = make(), field_cuda_code.Coder, [], []
+    how_many, works, known = field_streams.how_many, [], set()
+
+    def on_cpu(self, number, own=coder._on_cpu):
+        ran.append(number)
+        return own(self, number)
+
+    def streams(self, own=field_cuda_code.Work.streams):
+        costs.extend(self.results[:, field_code.COST].tolist())
+        works.append(self.results[:, field_code.FOUND_SHIFT].any())
+        return own(self)
+
+    with (
+        patch.dict(field.MOST, {"ratio": most or field.MOST["ratio"]}),
+        patch.multiple(field_streams, _LEAST_BYTES=48, _SHORT_BYTES=48),
+        patch.object(field_symbols, "_SAMPLED", 900), patch.object(field_code, "_SAMPLED", 900),
+        patch.object(field_box, "TRIED", 256),
+        patch.object(coder, "_on_cpu", on_cpu), patch.object(field_cuda_code.Work, "streams", streams),
+    ):  # fmt: skip
+        with patch.object(field_streams, "how_many", lambda cost: known.add(cost) or how_many(cost)):
+            want = bytes(field.Field(**options).encode(x))
+        got = bytes(field.Field(device="cuda", **options).encode(cuda.to_device(x)))
+        many = max((how_many(cost) for cost in costs), default=None)
+    bodies = [span.body for span in container.index(want)[1] if span.tag == Tag.PAYLOAD]
+    kinds = sorted({want[body] for body in bodies})
+    return {
+        "same_bytes": got == want, "same_costs": known >= set(costs), "kinds": kinds, "on_cpu": len(ran),
+        "streams": many, "low": bool(any(works)), "axes": want[bodies[0] + 10] if kinds == [7] else None,
+    }  # fmt: skip
+
+
 def messages():
     from numba import cuda
 
@@ -257,7 +343,7 @@ def messages():
     body = next(span.body for span in container.index(bytes(data))[1] if span.tag == Tag.PAYLOAD)
     data[body + 40] ^= 1
     calls = {
-        "ratio": lambda: Field(device="cuda").encode(cuda.to_device(x)),
+        "archive": lambda: Field(device="cuda", mode="archive").encode(cuda.to_device(x)),
         "of_value": lambda: Field(device="cuda", mode="fast", max_error_of_value=0.1).encode(cuda.to_device(x)),
         "float64": lambda: Field(device="cuda", mode="fast").encode(cuda.to_device(np.zeros(3))),
         "host": lambda: Field(device="cuda", mode="fast").encode(x),
@@ -313,5 +399,6 @@ if __name__ == "__main__":
     field_unpack.REGION = 256  # so that small arrays have several
     results = {name: run(name) for name in CASES}
     results["files"] = {name: same_on_gpu(name) for name in FILES}
+    results["coded"] = {name: code(name) for name in CODED}
     results["damaged"] = {name: damaged(name) for name in ("interpolated", "residuals")}
     print(json.dumps({**results, "messages": messages()}))

@@ -20,6 +20,7 @@ import numpy as np
 from midtread import container
 from midtread.codecs.tensor import field, field_box, field_cuda_fast, field_file, field_residual
 from midtread.codecs.tensor.field_bound import LINEAR
+from midtread.codecs.tensor.field_cuda_code import Coder
 from midtread.codecs.tensor.field_cuda_fast import (
     FLOAT32,
     THREADS,
@@ -83,11 +84,11 @@ def _quietly() -> Iterator[None]:
 def encode(codec: field.Field, x: Any) -> bytes:
     """A float32 array in device memory -> the file that `codec` makes of it on a CPU. Raises UsageError."""
     given = {name: getattr(codec, name) for name in _ON_CPU if getattr(codec, name) is not None}
-    if codec.mode != "fast" or given:
+    if codec.mode == "archive" or given:
         options = ", ".join(f"{name}={value!r}" for name, value in {"mode": codec.mode, **given}.items())
         raise UsageError(
-            f"codec 'field': device='cuda' encodes in mode='fast' with max_error or max_error_of_range, got {options}; "
-            "encode a copy of the array on the CPU"
+            f"codec 'field': device='cuda' encodes in modes 'ratio' and 'fast' with max_error or "
+            f"max_error_of_range, got {options}; encode a copy of the array on the CPU"
         )
     array = device_array(x)
     if array.dtype != FLOAT32 or array.ndim == 0 or array.size == 0:
@@ -97,21 +98,25 @@ def encode(codec: field.Field, x: Any) -> bytes:
         )
     shape = tuple(int(n) for n in array.shape)
     flat = array.reshape(array.size)
-    grid = cut(fold(shape), field.MOST["fast"])
+    grid = cut(fold(shape), field.MOST[codec.mode])
     relative = None if codec.max_error is not None else codec.max_error_of_range
     relative = 1e-3 if codec.max_error is None and relative is None else relative
-    axes = 1 + sum(n > 1 for n in grid.volume[:2])
     with _quietly():
-        encoder = Encoder(grid, max_error=codec.max_error, max_error_of_range=relative, axes=axes)
-        encoder.run(flat)
-        result = encoder.finish(flat)
-        payloads = _payloads(encoder, result, flat)
-    if result.bound and all(payload[0] == field_box.EXACT for payload in payloads):
+        if codec.mode == "fast":
+            axes = 1 + sum(n > 1 for n in grid.volume[:2])
+            encoder = Encoder(grid, max_error=codec.max_error, max_error_of_range=relative, axes=axes)
+            encoder.run(flat)
+            result = encoder.finish(flat)
+            bound, payloads = result.bound, _payloads(encoder, result, flat)
+        else:
+            coder = Coder(grid, flat, max_error=codec.max_error, max_error_of_range=relative)
+            bound, payloads = coder.bound, coder.payloads()
+    if bound and all(payload[0] == field_box.EXACT for payload in payloads):
         warnings.warn(
-            f"codec 'field': a bound of {result.bound:g} saves nothing on this float32 array; every bit is kept",
+            f"codec 'field': a bound of {bound:g} saves nothing on this float32 array; every bit is kept",
             stacklevel=3,
         )
-    head = Chunk(Tag.PARAMETERS, field_file.parameters(LINEAR, None, [result.bound], grid))
+    head = Chunk(Tag.PARAMETERS, field_file.parameters(LINEAR, None, [bound], grid))
     chunks = (head, *(Chunk(Tag.PAYLOAD, payload) for payload in payloads))
     return container.write(File(codec.name, "float32", shape, chunks))
 

@@ -67,19 +67,18 @@ def placed(starts: np.ndarray, sizes: np.ndarray, grid: Grid) -> tuple[Any, Any,
     return cuda.to_device(starts), cuda.to_device(sizes), height * width, width
 
 
-class Encoder:
-    """Buffers for float32 arrays of one grid, and the kernels that fill them."""
+class Survey:
+    """What must be known of float32 arrays of one grid before they are encoded: bound, fill values, steps."""
 
-    def __init__(self, grid: Grid, *, max_error: float | None, max_error_of_range: float | None, axes: int) -> None:
-        """`axes`: along how many differences may be taken; just one of the bounds is given."""
+    def __init__(self, grid: Grid, *, max_error: float | None, max_error_of_range: float | None) -> None:
+        """Just one of the bounds is given."""
         starts, sizes = tables(grid)
-        self.grid, self.boxes, self.axes = grid, len(grid), axes
+        self.grid, self.boxes = grid, len(grid)
         numbers = sorted({0, len(grid) // 2, len(grid) - 1})
         self.samples = [grid.place(number).middle(field_box.TRIED) for number in numbers]
         starts = np.concatenate([starts, [box.start for box in self.samples]]).astype(np.int64)
         sizes = np.concatenate([sizes, [box.shape for box in self.samples]]).astype(np.int32)
         self.sizes, self.per = sizes[: self.boxes].astype(np.int64).prod(axis=1), tiles_of(grid)
-        self.tiles = self.boxes * self.per
         self._absolute = -1.0 if max_error is None else max_error
         self._of_range = 0.0 if max_error_of_range is None else max_error_of_range
         self.place = placed(starts, sizes, grid)
@@ -87,12 +86,86 @@ class Encoder:
         nothing = np.tile(np.array(field_survey.NOTHING, np.int32), (every, 1))
         self._nothing, self._stats = cuda.to_device(nothing), cuda.to_device(nothing)
         self._zeros = cuda.to_device(np.zeros(every, np.int32))
-        trials = len(self.samples) * field_survey.ORDERS
-        self._no_counts = cuda.to_device(np.zeros((trials, field_survey.WIDTHS), np.int32))
-        self._again, self._counts = cuda.device_array_like(self._zeros), cuda.device_array_like(self._no_counts)
-        self._planes = cuda.device_array(trials, np.int32)
+        self._again = cuda.device_array_like(self._zeros)
         self._plan = cuda.device_array(field_survey.ENTRIES, np.float64)
         self._steps = cuda.device_array(every, np.float64)
+
+    def survey(self, x: Any, absolute: float, stream: Any = 0) -> None:
+        """Start the kernels that find bound and steps; `absolute`: the bound, or less than 0."""
+        plan, stats, every = self._plan, self._stats, self.boxes + len(self.samples)
+        self._stats.copy_to_device(self._nothing, stream=stream)
+        self._again.copy_to_device(self._zeros, stream=stream)
+        field_survey.survey[every * self.per, THREADS, stream](x, *self.place, self.per, stats)
+        field_survey.limits[every, THREADS, stream](x, *self.place, self.boxes, absolute, self._of_range, stats, plan)
+        blocks = min(every * self.per, _BLOCKS)
+        field_survey.inspect[blocks, THREADS, stream](
+            x, *self.place, self.per, every * self.per, plan, stats, self._again
+        )
+        field_survey.steps[-(-every // THREADS), THREADS, stream](plan, stats, self._again, self._steps)
+
+    def settle(self, x: Any) -> tuple[Any, tuple[float, ...]]:
+        """Survey an array and wait: (what is to be quantized, the values that fill in, as NaN in it)."""
+        self.survey(x, self._absolute)
+        usual = self._usual(x, self._stats.copy_to_host())
+        if usual.fills:
+            x = _masked(x, usual.fills)
+            self.survey(x, self._bound_of(usual))
+        return x, usual.fills
+
+    def steps(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """(bound, steps of the boxes, those for what is no multiple of them), float64; as `field_bound.steps_of`."""
+        bound, limit = self._plan.copy_to_host().tolist()
+        most = self._stats.copy_to_host()[: self.boxes, field_survey.MOST]
+        below = most.view(np.float32) < limit
+        most = np.where(below, most, self._again.copy_to_host()[: self.boxes])
+        exponents = np.where(most, np.maximum((most >> 23) - 127, -126), -1)
+        return bound, self._steps.copy_to_host()[: self.boxes], 2.0 * bound - np.ldexp(1.0, exponents - 23)
+
+    def _bound_of(self, usual: field_bound.Usual) -> float:
+        relative = min(self._of_range * usual.spread, float(np.finfo(np.float64).max))
+        return relative if self._absolute < 0 else self._absolute
+
+    def _usual(self, x: Any, stats: np.ndarray) -> field_bound.Usual:
+        """As `field_bound.usual`; most arrays are known to have no fill values by the extremes of their boxes."""
+        low, high = int(stats[:, field_survey.LOW].min()), int(stats[:, field_survey.HIGH].max())
+        if low > high:
+            return field_bound.Usual(0.0, 0.0, ())
+        known = field_bound.Usual(_value(low), _value(high), ())
+        keys = stats[stats[:, field_survey.LOW] <= stats[:, field_survey.HIGH], : field_survey.HIGH + 1]
+        ends = np.unique([_value(int(key)) for key in np.unique(keys)])  # of boxes; the first and the last: of all
+        for end, rest in ((high, ends[:-1]), (low, ends[1:])):
+            far = known.most - known.least > field_bound.FILL_DISTANCE * (np.ptp(rest) if rest.size else 0.0)
+            if far or known.fills:
+                known = self._without(x, end, known)
+                x = _masked(x, known.fills) if known.fills else x
+        return known
+
+    def _without(self, x: Any, end: int, known: field_bound.Usual) -> field_bound.Usual:
+        """What is usual when the values with the key `end`, if they fill in, are left out."""
+        value = _value(end)
+        first, last = (end, end) if value else (-1, 0)  # both zeros are equal
+        found = cuda.to_device(np.array([2**31 - 1, -(2**31), 0], np.int32))
+        field_survey.others[_BLOCKS, THREADS](x, first, last, found)
+        low, high, count = found.copy_to_host().tolist()
+        least, most = (_value(low), _value(high)) if low <= high else (0.0, 0.0)
+        distance = field_bound.FILL_DISTANCE * ((most - least) or abs(most))
+        if count > 1 and 0 < distance < min(abs(value - least), abs(value - most)):
+            return field_bound.Usual(least, most, (*known.fills, value))
+        return known
+
+
+class Encoder(Survey):
+    """Buffers for float32 arrays of one grid, and the kernels that fill them."""
+
+    def __init__(self, grid: Grid, *, max_error: float | None, max_error_of_range: float | None, axes: int) -> None:
+        """`axes`: along how many differences may be taken; just one of the bounds is given."""
+        super().__init__(grid, max_error=max_error, max_error_of_range=max_error_of_range)
+        self.axes, every = axes, len(self.place[0])
+        self.tiles = self.boxes * self.per
+        trials = len(self.samples) * field_survey.ORDERS
+        self._no_counts = cuda.to_device(np.zeros((trials, field_survey.WIDTHS), np.int32))
+        self._counts = cuda.device_array_like(self._no_counts)
+        self._planes = cuda.device_array(trials, np.int32)
         self._order, self._bases = cuda.to_device(np.ones(1, np.int32)), cuda.to_device(np.zeros(every, np.int32))
         self._symbols, self._written = cuda.to_device(np.zeros(1, np.int32)), cuda.to_device(np.full(every, -1))
         self._slots = cuda.device_array(self.tiles * TILE, np.uint32)
@@ -109,19 +182,10 @@ class Encoder:
         self._run(x, self._absolute, stream)
 
     def _run(self, x: Any, absolute: float, stream: Any = 0) -> None:
-        plan, stats, every = self._plan, self._stats, self.boxes + len(self.samples)
-        self._stats.copy_to_device(self._nothing, stream=stream)
-        self._again.copy_to_device(self._zeros, stream=stream)
         self._counts.copy_to_device(self._no_counts, stream=stream)
-        field_survey.survey[every * self.per, THREADS, stream](x, *self.place, self.per, stats)
-        field_survey.limits[every, THREADS, stream](x, *self.place, self.boxes, absolute, self._of_range, stats, plan)
-        blocks = min(every * self.per, _BLOCKS)
-        field_survey.inspect[blocks, THREADS, stream](
-            x, *self.place, self.per, every * self.per, plan, stats, self._again
-        )
-        field_survey.steps[-(-every // THREADS), THREADS, stream](plan, stats, self._again, self._steps)
+        self.survey(x, absolute, stream)
         field_survey.trial[(len(self.samples) * field_survey.ORDERS, 2 if SIMULATED else 8), 64, stream](
-            x, *self.place, self.boxes, plan, self._steps, stats, self._counts
+            x, *self.place, self.boxes, self._plan, self._steps, self._stats, self._counts
         )
         field_survey.choose[1, 1, stream](len(self.samples), self.axes, self._counts, self._planes, self._order)
         self._pack(x, stream)
@@ -139,8 +203,7 @@ class Encoder:
         usual, work = self._usual(x, self._stats.copy_to_host()), x
         if usual.fills:
             work = _masked(x, usual.fills)
-            relative = min(self._of_range * usual.spread, float(np.finfo(np.float64).max))
-            self._run(work, relative if self._absolute < 0 else self._absolute)
+            self._run(work, self._bound_of(usual))
         plan, steps = self._plan.copy_to_host(), self._steps.copy_to_host()[: self.boxes]
         bound, found = float(plan[field_survey.BOUND]), [np.empty(0, np.int64)] * self.boxes
         values = [np.empty(0, np.float32)] * self.boxes
@@ -172,34 +235,6 @@ class Encoder:
             self._bases.copy_to_device(np.zeros(bases.size, np.int32))
         starts = self._offsets.copy_to_host()[:: self.per]
         return Result(packed, bound, order, steps, bases[: self.boxes], starts, found, values)
-
-    def _usual(self, x: Any, stats: np.ndarray) -> field_bound.Usual:
-        """As `field_bound.usual`; most arrays are known to have no fill values by the extremes of their boxes."""
-        low, high = int(stats[:, field_survey.LOW].min()), int(stats[:, field_survey.HIGH].max())
-        if low > high:
-            return field_bound.Usual(0.0, 0.0, ())
-        known = field_bound.Usual(_value(low), _value(high), ())
-        keys = stats[stats[:, field_survey.LOW] <= stats[:, field_survey.HIGH], : field_survey.HIGH + 1]
-        ends = np.unique([_value(int(key)) for key in np.unique(keys)])  # of boxes; the first and the last: of all
-        for end, rest in ((high, ends[:-1]), (low, ends[1:])):
-            far = known.most - known.least > field_bound.FILL_DISTANCE * (np.ptp(rest) if rest.size else 0.0)
-            if far or known.fills:
-                known = self._without(x, end, known)
-                x = _masked(x, known.fills) if known.fills else x
-        return known
-
-    def _without(self, x: Any, end: int, known: field_bound.Usual) -> field_bound.Usual:
-        """What is usual when the values with the key `end`, if they fill in, are left out."""
-        value = _value(end)
-        first, last = (end, end) if value else (-1, 0)  # both zeros are equal
-        found = cuda.to_device(np.array([2**31 - 1, -(2**31), 0], np.int32))
-        field_survey.others[_BLOCKS, THREADS](x, first, last, found)
-        low, high, count = found.copy_to_host().tolist()
-        least, most = (_value(low), _value(high)) if low <= high else (0.0, 0.0)
-        distance = field_bound.FILL_DISTANCE * ((most - least) or abs(most))
-        if count > 1 and 0 < distance < min(abs(value - least), abs(value - most)):
-            return field_bound.Usual(least, most, (*known.fills, value))
-        return known
 
     def _undecided(self, stats: np.ndarray) -> bool:
         """Whether the samples have values or sizes that only the CPU's way of counting does justice to."""

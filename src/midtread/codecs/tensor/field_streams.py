@@ -24,6 +24,12 @@ _SHORT_BYTES = 1 << 10  # from here on the speed of four lanes is worth their st
 _PADDING = 16  # words that a kernel may read past the end
 
 
+def how_many(cost: int) -> int:
+    """Streams for symbols of a cost, in 1 / field_tables.BIT bits, about; 0: the shortest form."""
+    size_bytes = cost // (8 * field_tables.BIT)
+    return 0 if size_bytes < _SHORT_BYTES else 1 << max(1, min(MOST, size_bytes // _LEAST_BYTES)).bit_length() - 1
+
+
 def write(
     coded: np.ndarray, which: np.ndarray, table_of: np.ndarray, ends: np.ndarray, cost: int
 ) -> list[bytes | memoryview]:
@@ -34,13 +40,13 @@ def write(
         which: uint8 [n], their contexts.
         table_of: uint8, the table of each context.
         ends: int64 [groups], where each ends.
-        cost: of all symbols, about, in 1 / field_tables.BIT bits; decides how many streams there are.
+        cost: of all symbols, as `how_many` takes it.
     """
-    size_bytes, packed = cost // (8 * field_tables.BIT), field_tables.tables().packed
-    count = 1 << max(1, min(MOST, size_bytes // _LEAST_BYTES)).bit_length() - 1
+    many, packed = how_many(cost), field_tables.tables().packed
+    count = max(many, 1)
     symbols, tables, stops = empty(coded.size, np.int32), empty(coded.size, np.uint8), np.empty(count, np.int64)
     kernel("field_parts", coded.size, "deal").deal(coded, which, table_of, ends, count, symbols, tables, stops)
-    if size_bytes < _SHORT_BYTES:
+    if many == 0:
         return [b"\0", rans_stream.encode_chunk([(symbols, tables, packed)])]
     words, starts = empty(2 * symbols.size + _PADDING, np.uint32), np.empty(count, np.int64)
     states = np.full((count, LANES), rans_stream.START, np.uint64)

@@ -16,10 +16,10 @@ from midtread.kernels.field_levels_slow import CONTEXTS, CORNER, FAR
 from midtread.kernels.field_parts_slow import FLAG, TILE, WITH_TILES
 from midtread.kernels.jit import int32, int64, uint8, uint64
 
-_KINDS = (1, 2, 4, 3, 5, 6, 7)
+KINDS = (1, 2, 4, 3, 5, 6, 7)
 STATES = STREAMS * LANES
-_MAP, _WIDEST = 24, 62  # tables of the map's differences, and what they start from
-_TABLES = FLAG + 1
+MAP, WIDEST = 24, 62  # tables of the map's differences, and what they start from
+TABLES = FLAG + 1
 THREADS = 4 if SIMULATED else 256  # of a block, at most
 SUMS = THREADS + 1
 
@@ -28,7 +28,7 @@ SUMS = THREADS + 1
 
 
 @device
-def _levels(job: np.ndarray) -> int:
+def count_levels(job: np.ndarray) -> int:
     """Number of levels above the corner."""
     most, level = int64(1), 0
     for axis in range(3):
@@ -40,7 +40,7 @@ def _levels(job: np.ndarray) -> int:
 
 
 @device
-def _layout(job: np.ndarray, level: int, dims: np.ndarray, starts: np.ndarray) -> None:
+def lay_out(job: np.ndarray, level: int, dims: np.ndarray, starts: np.ndarray) -> None:
     """Sizes int64 [8, 3] and starts int64 [9] of the kinds of a level; starts[8]: of the volume complete after it."""
     cuda.syncthreads()
     if cuda.threadIdx.x == 0:
@@ -59,7 +59,7 @@ def _layout(job: np.ndarray, level: int, dims: np.ndarray, starts: np.ndarray) -
                     dims[odd, axis] = (size + 1) >> 1 if split else whole
         starts[0], starts[8] = n + (level & 1) * m, n + ((level + 1) & 1) * m
         for i in range(7):
-            odd = _KINDS[i]
+            odd = KINDS[i]
             starts[odd] = known
             known += dims[odd, 0] * dims[odd, 1] * dims[odd, 2]
     cuda.syncthreads()
@@ -79,7 +79,7 @@ def _near(odd: int, axis: int, z: int, y: int, x: int, dims: np.ndarray, starts:
 
 
 @device
-def _context(sizes: np.ndarray, room: int, odd: int, along: int, z: int, y: int, x: int, dims: np.ndarray,
+def context_of(sizes: np.ndarray, room: int, odd: int, along: int, z: int, y: int, x: int, dims: np.ndarray,
              starts: np.ndarray) -> int:  # fmt: skip
     """Class of a point by the magnitudes beside it."""
     total = int64(1)
@@ -92,7 +92,7 @@ def _context(sizes: np.ndarray, room: int, odd: int, along: int, z: int, y: int,
 
 
 @device
-def _interpolated(x_hat: np.ndarray, room: int, odd: int, along: int, z: int, y: int, x: int, dims: np.ndarray,
+def interpolated(x_hat: np.ndarray, room: int, odd: int, along: int, z: int, y: int, x: int, dims: np.ndarray,
                   starts: np.ndarray) -> float:  # fmt: skip
     """A point of a kind from those beside it."""
     total, count = float32(0.0), 0
@@ -117,7 +117,7 @@ def _interpolated(x_hat: np.ndarray, room: int, odd: int, along: int, z: int, y:
 
 
 @device
-def _weave(
+def weave(
     parts: np.ndarray, room: int, split: int, dims: np.ndarray, starts: np.ndarray, out: np.ndarray, at: int,
     pitch_z: int, pitch_y: int,
 ) -> None:  # fmt: skip
@@ -213,16 +213,16 @@ def _read_map(job: np.ndarray, sent: np.ndarray, tables: np.ndarray, values: np.
     """The table of each context."""
     at = job[SYMBOLS_AT]
     for i in range(cuda.threadIdx.x, job[SENT], cuda.blockDim.x):
-        tables[at + i] = _MAP
+        tables[at + i] = MAP
     read(job[SENT], tables, values, at, streams)
     if cuda.threadIdx.x == 0:
-        for i in range(_TABLES):
-            table_of[i] = _WIDEST
-        last, bad = int64(_WIDEST), streams[8]
+        for i in range(TABLES):
+            table_of[i] = WIDEST
+        last, bad = int64(WIDEST), streams[8]
         for i in range(job[SENT]):
             last += int64(values[at + i])
-            if last < 0 or last > _WIDEST + 1:
-                bad[0], last = 1, int64(_WIDEST)
+            if last < 0 or last > WIDEST + 1:
+                bad[0], last = 1, int64(WIDEST)
             table_of[sent[i]] = uint8(last)
     cuda.syncthreads()
 
@@ -232,7 +232,7 @@ def _corner(job: np.ndarray, step: float, low: np.ndarray, table_of: np.ndarray,
             streams: Any, scratch: Any) -> None:  # fmt: skip
     """The symbols of the coarsest level."""
     tables, values, sizes, x_hat = scratch[1], scratch[2], scratch[4], scratch[5]
-    _layout(job, _levels(job), dims, starts)
+    lay_out(job, count_levels(job), dims, starts)
     at, room, count = job[SYMBOLS_AT], job[ROOM_AT], dims[0, 0] * dims[0, 1] * dims[0, 2]
     for k in range(cuda.threadIdx.x, count, cuda.blockDim.x):
         tables[at + k] = table_of[CORNER]
@@ -264,7 +264,7 @@ def _part(
         row = divided(k, by_width)
         z = divided(row, by_height)
         y, x = row - z * height, k - row * width
-        contexts[uint64(at + k)] = uint8(first + _context(sizes, room, odd, along, z, y, x, dims, starts))
+        contexts[uint64(at + k)] = uint8(first + context_of(sizes, room, odd, along, z, y, x, dims, starts))
     tiles = size // TILE if size >= WITH_TILES else 0
     kept = _keep(at, first, tiles, table_of, sums, streams, scratch)
     for k in range(cuda.threadIdx.x, size, cuda.blockDim.x):
@@ -279,7 +279,7 @@ def _part(
         high, here = int64(values[uint64(at + place)]) if place >= 0 else int64(0), uint64(room + start + k)
         symbol = high << job[SHIFT] | low_bits(low, job[LOW_AT], job[SHIFT], start + k)
         sizes[here] = uint8(min(abs(high), FAR))
-        predicted = _interpolated(x_hat, room, odd, along, z, y, x, dims, starts)
+        predicted = interpolated(x_hat, room, odd, along, z, y, x, dims, starts)
         x_hat[here] = float32(predicted + product32(float32(int32(symbol)), step))
     cuda.syncthreads()
 
@@ -347,7 +347,7 @@ def restore(
         status: int32 [boxes]: 0, or 1 when the bytes are damaged.
     """
     job, box = jobs[cuda.blockIdx.x], cuda.blockIdx.x
-    table_of = cuda.shared.array(_TABLES, uint8)
+    table_of = cuda.shared.array(TABLES, uint8)
     own_states = cuda.shared.array(STATES, uint64)
     own_places = cuda.shared.array(STREAMS, int64)
     own_ends = cuda.shared.array(STREAMS, int64)
@@ -362,17 +362,17 @@ def restore(
     scratch = (contexts, tables, values, flags, sizes, x_hat)
     _corner(job, float32(steps[box]), low, table_of, dims, starts, streams, scratch)
     split = (job[AXES] >> 4) & 7
-    for level in range(_levels(job) - 1, -1, -1):
-        _layout(job, level, dims, starts)
+    for level in range(count_levels(job) - 1, -1, -1):
+        lay_out(job, level, dims, starts)
         for i in range(7):
-            if _KINDS[i] & split == _KINDS[i]:
-                _part(job, level, _KINDS[i], float32(steps[box]), low, table_of, dims, starts, sums, streams, scratch)
+            if KINDS[i] & split == KINDS[i]:
+                _part(job, level, KINDS[i], float32(steps[box]), low, table_of, dims, starts, sums, streams, scratch)
         room = job[ROOM_AT]
         if level:
-            _weave(x_hat, room, split, dims, starts, x_hat, room + starts[8], -1, -1)
-            _weave(sizes, room, split, dims, starts, sizes, room + starts[8], -1, -1)
-    if _levels(job) == 0:  # all is corner
-        _layout(job, 1, dims, starts)
+            weave(x_hat, room, split, dims, starts, x_hat, room + starts[8], -1, -1)
+            weave(sizes, room, split, dims, starts, sizes, room + starts[8], -1, -1)
+    if count_levels(job) == 0:  # all is corner
+        lay_out(job, 1, dims, starts)
     cuda.syncthreads()
-    _weave(x_hat, job[ROOM_AT], split, dims, starts, out, job[OUT_AT], pitch_z, pitch_y)
+    weave(x_hat, job[ROOM_AT], split, dims, starts, out, job[OUT_AT], pitch_z, pitch_y)
     finish(streams, box, status)

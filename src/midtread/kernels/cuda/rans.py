@@ -1,4 +1,4 @@
-"""rANS decoding on the GPU, a stream by a thread, lanes and all; `kernels.field_parts_slow.read` is the definition."""
+"""rANS on the GPU, a stream by a thread, lanes and all; `kernels.field_parts_slow` is the definition."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from midtread.kernels.cuda.common import cuda, device
-from midtread.kernels.jit import int32, int64, uint64
+from midtread.kernels.cuda.common import cuda, device, kernel
+from midtread.kernels.jit import int32, int64, uint32, uint64
 from midtread.kernels.packed import MARKER
 
 LANES = 4
@@ -82,3 +82,83 @@ def _escape(x: int, p: int, words: np.ndarray, end: int, bad: np.ndarray) -> Any
             bad[0] = 1
             more, number = False, uint64(0)
     return int32(int64(number >> uint64(1)) ^ -int64(number & uint64(1))), x, p
+
+
+@kernel
+def write_groups(
+    first: np.ndarray, groups: np.ndarray, ends: np.ndarray, streams: np.ndarray, symbols: np.ndarray,
+    tables: np.ndarray, packed: Any, words: np.ndarray, states: np.ndarray, spans: np.ndarray,
+) -> None:  # fmt: skip
+    """Encode the groups of boxes, dealt to their streams; a block takes a box, a thread a stream.
+
+    Args:
+        first: int64 [boxes], where the symbols of each begin; its words are from 2 * first on.
+        groups: int64 [boxes], how many.
+        ends: int64 [boxes, groups], where each group ends, counted from `first`.
+        streams: int64 [boxes]; 0: leave the box alone.
+        symbols: int32.
+        tables: uint8, of each symbol.
+        packed: (base, size, cumulative, low) of the tables: see `kernels.packed`.
+        words: uint32, filled; twice as long as the symbols.
+        states: uint64 [boxes, STREAMS * LANES], filled.
+        spans: int64 [boxes, STREAMS, 2], filled: from where to where the words of each stream are.
+    """
+    box, many = cuda.blockIdx.x, streams[cuda.blockIdx.x]
+    for j in range(cuda.threadIdx.x, many, cuda.blockDim.x):
+        count, before = int64(0), int64(0)  # symbols of this stream, and of those before it
+        for group in range(groups[box]):
+            size = ends[box, group] - (ends[box, group - 1] if group else 0)
+            share = (size + LANES * many - 1) // (LANES * many) * LANES
+            count += min((j + 1) * share, size) - min(j * share, size)
+            before += min(j * share, size)
+        end = 2 * (first[box] + before + count)
+        for lane in range(LANES):
+            states[box, LANES * j + lane] = _LOWEST
+        q = uint64(end)
+        for group in range(groups[box] - 1, -1, -1):
+            start = ends[box, group - 1] if group else int64(0)
+            size = ends[box, group] - start
+            share = (size + LANES * many - 1) // (LANES * many) * LANES
+            for i in range(min((j + 1) * share, size) - 1, min(j * share, size) - 1, -1):
+                count -= 1
+                lane, at = LANES * j + (count & (LANES - 1)), first[box] + start + i
+                states[box, lane], q = _push(states[box, lane], symbols[at], tables[at], packed, words, q)
+        spans[box, j, 0], spans[box, j, 1] = int64(q), end
+
+
+@device
+def _push(x: int, symbol: int, table: int, packed: Any, words: np.ndarray, q: int) -> Any:
+    """Encode a symbol in front of words[q:] -> (state, q)."""
+    base, size, cumulative, low = packed
+    first, many = int64(base[table]), int64(size[table])
+    k, x = int64(symbol) - int64(low[table]), uint64(x)
+    at = first + (k if 0 <= k < many else many)
+    start = uint64(cumulative[at])
+    width = uint64(cumulative[at + 1]) - start
+    if at == first + many or width == uint64(0):
+        start = uint64(cumulative[first + many])
+        width = uint64(cumulative[first + many + 1]) - start
+        zigzag, last = uint64((int64(symbol) << 1) ^ (int64(symbol) >> 63)), 0
+        while zigzag >> uint64(7 * (last + 1)):
+            last += 1
+        for i in range(last, -1, -1):
+            byte = (zigzag >> uint64(7 * i)) & uint64(127) | uint64(128 if i < last else 0)
+            if x >= uint64(1 << 55):
+                q -= uint64(1)
+                words[q] = uint32(x & uint64(0xFFFFFFFF))
+                x >>= uint64(32)
+            x = x << uint64(8) | byte
+    if x >= width << uint64(63 - _PRECISION):
+        q -= uint64(1)
+        words[q] = uint32(x & uint64(0xFFFFFFFF))
+        x >>= uint64(32)
+    quotient = x // width
+    return (quotient << uint64(_PRECISION)) + (x - quotient * width) + start, q
+
+
+@kernel
+def collect(words: np.ndarray, spans: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
+    """Words of streams, one behind the other: words[spans[i, 0] : spans[i, 1]] to offsets[i]; a block takes a span."""
+    first, count = spans[cuda.blockIdx.x, 0], spans[cuda.blockIdx.x, 1] - spans[cuda.blockIdx.x, 0]
+    for i in range(cuda.threadIdx.x, count, cuda.blockDim.x):
+        out[offsets[cuda.blockIdx.x] + i] = words[first + i]
