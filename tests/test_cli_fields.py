@@ -62,3 +62,13 @@ def test_what_fails_leaves_nothing_behind(rho, tmp_path, capsys):
     assert "box 0 of 1" in said.err
     assert back.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back.npy", "rho.mt", "rho.npy"]
+
+
+def test_a_bound_that_saves_nothing_is_said_in_one_line(rho, tmp_path, capsys):
+    code, said = run(
+        "encode", tmp_path / "rho.npy", tmp_path / "rho.mt", "--codec", "field", "--max-error", "1e-9", capsys=capsys
+    )
+    assert code == 0
+    assert said.err.splitlines() == [
+        "midtread: codec 'field': a bound of 1e-09 saves nothing on this float32 array; every bit is kept"
+    ]

@@ -6,6 +6,7 @@ Results go to stdout, progress and trouble to stderr. Exit 0: done; 1: the data 
 from __future__ import annotations
 
 import sys
+import warnings
 
 from cyclopts import App, CycloptsError
 
@@ -34,7 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         for verb in _VERBS:
             app[verb]
     try:
-        result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        with warnings.catch_warnings():
+            warnings.showwarning = _say
+            result = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
         if isinstance(result, str):
             print(result)
         sys.stdout.flush()
@@ -50,6 +53,11 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(str(error) or type(error).__name__, 1)
     except KeyboardInterrupt:
         return _fail("stopped", 1)
+
+
+def _say(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning, without the lines of ours that it came from."""
+    print(f"midtread: {message}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:
