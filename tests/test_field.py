@@ -688,3 +688,34 @@ def test_a_box_of_another_codec_that_does_not_fit_is_refused(damage):
         field_box.decode(damage(payload), whole((8, 9, 10)), 0, out)
     with pytest.raises(BitstreamError, match="holds a sperr array of shape"):
         field_box.decode(payload, whole((8, 9, 11)), 0, np.empty(792))
+
+
+@pytest.mark.parametrize(("broken", "nested"), [(1, True), (200, False)])
+def test_what_another_codec_misses_is_an_exception_and_too_much_of_it_is_not_taken(broken, nested, monkeypatch):
+    values = np.random.default_rng(3).normal(size=(8, 9, 10)).cumsum(0)
+    values.flags.writeable = False
+    real = open_codec("sz3", max_error=0.1)
+
+    class Liar:
+        encode = staticmethod(real.encode)
+
+        @staticmethod
+        def decode(data):
+            x_hat = real.decode(data).copy()
+            x_hat.reshape(-1)[:broken] += 0.5
+            return x_hat
+
+    def only_sz3(name, **_):
+        if name == "sz3":
+            return Liar
+        raise UsageError("another one")
+
+    monkeypatch.setattr(field_archive, "open_codec", only_sz3)
+    plan = field_box.Plan(values.dtype, 0.1, 0, (field_box.CODED,))
+    found = list(field_archive._others(values.reshape(-1), whole(values.shape), plan, values.shape))
+    assert len(found) == nested
+    for payload in found:
+        out = np.empty(values.size)
+        field_box.decode(payload, whole(values.shape), 0, out)
+        assert out[0] == values[0, 0, 0], "kept as it is"
+        assert np.abs(out - values.reshape(-1)).max() <= 0.1
