@@ -479,14 +479,32 @@ def test_damaged_boxes_are_masked_and_the_others_read(monkeypatch):
     data[spans[2].body + 5] ^= 1
     with pytest.raises(BitstreamError, match=rf"box 2 of {len(spans)} of this field file: .* damaged"):
         decode(bytes(data))
-    x_hat = decode(bytes(data), errors="mask")
+    with pytest.warns(UserWarning, match=rf"1 of {len(spans)} boxes of this field file are masked: 2$"):
+        x_hat = decode(bytes(data), errors="mask")
     grid = cut(fold(x.shape), 1 << 12)
     lost = np.zeros(x.shape, bool)
     lost[tuple(slice(*ends) for ends in grid.corners(2))] = True
     np.testing.assert_array_equal(x_hat.mask, lost)
     assert np.abs(x_hat - x).max() <= 0.01
+
+
+def test_of_a_file_that_was_cut_off_the_boxes_that_are_there_are_read(monkeypatch):
+    several_boxes(monkeypatch)
+    x = smooth((20, 37, 70))
+    data = Field(max_error=0.01).encode(x)
+    spans = [span for span in container.index(data)[1] if span.tag == Tag.PAYLOAD]
+    short = data[: spans[3].end]  # its checksum is gone
     with pytest.raises(CodecError):
-        decode(bytes(data[: len(data) // 2]), errors="mask")
+        decode(short)
+    with pytest.warns(UserWarning, match=rf"{len(spans) - 3} of {len(spans)} boxes .* are masked: 3, 4"):
+        x_hat = decode(short, errors="mask")
+    there = np.zeros(x.shape, bool)
+    for number in range(3):
+        there[tuple(slice(*ends) for ends in cut(fold(x.shape), 1 << 12).corners(number))] = True
+    np.testing.assert_array_equal(x_hat.mask, ~there)
+    assert np.abs(x_hat - x).max() <= 0.01
+    with pytest.raises(CodecError):
+        decode(data[:30], errors="mask")  # not even the parameters
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -135,9 +135,8 @@ class Field(Codec):
                     progress((number + 1) / count)
             if exact and count and any(bounds):
                 what = f"codec 'field': a bound of {max(bounds):g} saves nothing on this {x.dtype} array"
-                warnings.warn(
-                    f"{what}; every bit is kept", stacklevel=6
-                )  # through the container to the caller of `encode`
+                # The caller of `encode` stands behind the container.
+                warnings.warn(f"{what}; every bit is kept", stacklevel=6)
 
         return Header(self.name, dtype, shape, 1 + count), chunks()
 

@@ -151,9 +151,8 @@ def _try(
 ) -> tuple[int, int, _Coded | None]:
     """(the kind that costs least as the middle of the box tells, shift, all of the box when that was tried)."""
     kinds = plan.kinds
-    if (
-        x.dtype == np.float32 and not 2.0**-100 < steps[1] < 2.0**100
-    ):  # interpolation's arithmetic is that of the values
+    # The arithmetic of interpolation is that of the values.
+    if x.dtype == np.float32 and not 2.0**-100 < steps[1] < 2.0**100:
         kinds = tuple(kind for kind in kinds if kind != INTERPOLATED)
     if len(kinds) == 1 and kinds[0] != INTERPOLATED:
         return kinds[0], 0, None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from midtread.codecs.tensor.field_grid import Grid, cut, fold, meeting, region, 
 from midtread.container import Reader, varint
 from midtread.container.file import Tag
 from midtread.entropy.loading import expecting
-from midtread.errors import BitstreamError, CodecError, UsageError
+from midtread.errors import BitstreamError, CodecError, TruncatedError, UsageError
 from midtread.spec import FLOATS, INTEGERS, Limits, check_choice, dtype_of
 
 VERSION = 1
@@ -101,9 +102,9 @@ def parameters(scale: int, axis: int | None, bounds: list[float], grid: Grid) ->
 class Source:
     """A file whose header and index are read; its boxes are still to be."""
 
-    def __init__(self, data: bytes, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: Limits, *, cut: bool = False) -> None:
         self.data = data
-        self.header, spans = container.index(data, limits)
+        self.header, spans = container.index(data, limits, cut=cut)
         if self.header.codec != "field":
             raise BitstreamError(f"this file was made by codec {self.header.codec!r}, not by 'field'")
         if self.header.dtype not in (*FLOATS, *INTEGERS, *_REAL):
@@ -119,7 +120,7 @@ class Source:
         axis = reader.varint("axis", at_most=len(self.header.shape)) - 1
         self.layout = Layout(self.header.shape, dtype_of(self.header.dtype), None if axis < 0 else axis)
         count = self.layout.count
-        self.bounds = struct.unpack(f"<{count}d", reader.take(8 * count, "bounds"))
+        reader.take(8 * count, "bounds")  # for people
         box = [reader.varint(f"side {axis} of a box", at_most=2**40) for axis in "ZYX"]
         reader.end("the parameters chunk")
         volume = fold(self.layout.inner)
@@ -128,7 +129,7 @@ class Source:
         self.grid = Grid(volume, (box[0], box[1], box[2]), count)
         self.spans = [span for span in spans if span.tag == Tag.PAYLOAD]
         self.numbers = range(len(self.grid) if self.layout.size else 0)
-        if len(self.spans) != len(self.numbers):
+        if len(self.spans) > len(self.numbers) or (len(self.spans) < len(self.numbers) and not cut):
             raise BitstreamError(f"this field file has {len(self.spans)} boxes, its grid {len(self.numbers)}")
 
     @property
@@ -143,7 +144,9 @@ class Source:
 
     def box(self, number: int, out: np.ndarray, *, alone: bool = False) -> None:
         """Fill a box of the vector `out`, which is that of all volumes or the box alone."""
-        what = f"box {number} of {len(self.spans)}"
+        what = f"box {number} of {len(self.numbers)}"
+        if number >= len(self.spans):
+            raise TruncatedError(f"{what} of this field file is missing: the file was cut off")
         place = self.grid.place(number)
         try:
             with expecting(self.size):
@@ -183,7 +186,8 @@ def decode(
         data: a whole file, or a memory map of one.
         threads: boxes at a time.
         limits: checked before anything is allocated.
-        errors: "mask" returns a masked array, in which what damaged boxes held is masked.
+        errors: "mask" returns a masked array, in which what damaged or missing boxes held is masked, and warns with
+            their numbers.
         out: filled and returned: an array of the file's shape and dtype, C order; a memory map for the largest.
         progress: called with the part that is done, 0 to 1, now and then.
 
@@ -192,8 +196,8 @@ def decode(
         UsageError: `out` does not fit.
     """
     check_choice("field", "errors", errors, ("raise", "mask"))
-    source = Source(data, limits)
-    layout, grid = source.layout, source.grid
+    source = Source(data, limits, cut=errors == "mask")
+    layout = source.layout
     direct = out is not None and layout.count == 1
     if out is not None and (out.shape != layout.shape or out.dtype != layout.dtype or not out.flags.c_contiguous):
         raise UsageError(
@@ -222,12 +226,22 @@ def decode(
     x = x if out is None else out
     if errors == "raise":
         return x
+    return _masked(source, sorted(damaged), flat, x)
+
+
+def _masked(source: Source, damaged: list[int], flat: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The array x, which was made of `flat`, with what damaged boxes held masked."""
     mask = np.zeros(source.size, bool)
     for number in damaged:
-        place = grid.place(number)
+        place = source.grid.place(number)
         place.view(mask)[:] = True
         place.view(flat)[:] = 0
-    return np.ma.MaskedArray(layout.restore(flat) if damaged else x, layout.restore(mask))
+    if damaged:
+        many = ", ".join(map(str, damaged[:20])) + (" ..." if len(damaged) > 20 else "")
+        what = f"{len(damaged)} of {len(source.numbers)} boxes of this field file are masked: {many}"
+        warnings.warn(what, stacklevel=3)
+        x = source.layout.restore(flat)
+    return np.ma.MaskedArray(x, source.layout.restore(mask))
 
 
 def decode_region(data: bytes, wanted: tuple[slice, ...], *, threads: int = 1, limits: Limits = Limits()) -> np.ndarray:
