@@ -313,7 +313,7 @@ def code(name):
     with (
         patch.dict(field.MOST, {"ratio": most or field.MOST["ratio"]}),
         patch.multiple(field_streams, _LEAST_BYTES=48, _SHORT_BYTES=48),
-        patch.object(field_symbols, "_SAMPLED", 900), patch.object(field_code, "_SAMPLED", 900),
+        patch.object(field_symbols, "SAMPLED", 900), patch.object(field_code, "SAMPLED", 900),
         patch.object(field_box, "TRIED", 256),
         patch.object(coder, "_on_cpu", on_cpu), patch.object(field_cuda_code.Work, "streams", streams),
     ):  # fmt: skip

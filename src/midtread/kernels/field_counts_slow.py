@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 NEAR = 2  # scales to both sides that are tried
+BIT = 256  # costs are in 1 / BIT bits
+COUNTED = 128  # magnitudes that a histogram tells apart
+SAMPLED = 1 << 17  # symbols from which every fourth is counted
+LARGE = 32  # mean magnitude from which the lowest bits are noise, stored as they are
+CLASS_BITS = 3  # of the class of a tile that is not all zeros, about
 
 
 def histogram(symbols: np.ndarray, contexts: np.ndarray, stride: int, out: np.ndarray) -> None:

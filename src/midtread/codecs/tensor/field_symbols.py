@@ -19,14 +19,12 @@ from midtread.container import Reader
 from midtread.entropy.loading import kernel
 from midtread.errors import BitstreamError
 from midtread.kernels import field_parts_slow, field_tiles_slow
+from midtread.kernels.field_counts_slow import CLASS_BITS, LARGE, SAMPLED
 from midtread.kernels.field_levels_slow import CONTEXTS, levels
 from midtread.kernels.field_parts_slow import FLAG
 
 _MAP = 2 * 12  # table of the differences between neighbouring entries of a map of tables
 _OF_MAP = FLAG + 1  # the context of these
-_LARGE = 32  # mean magnitude from which the lowest bits are noise, stored as they are
-_SAMPLED = 1 << 17  # symbols from which every fourth is counted
-_CLASS_BITS = 3  # of the class of a tile that is not all zeros, about
 
 
 # --- the lowest bits ---
@@ -40,7 +38,7 @@ def shift_of(symbols: np.ndarray) -> int:
 
 def _shift(mean: int) -> int:
     shift = 0
-    while mean >> shift >= _LARGE and shift < 24:
+    while mean >> shift >= LARGE and shift < 24:
         shift += 1
     return shift
 
@@ -89,7 +87,7 @@ class Contexts:
         )
         self.ends = ends[:groups]
         self.coded, self.which = coded[: self.ends[-1]], which[: self.ends[-1]]
-        stride = 4 if symbols.size >= _SAMPLED else 1
+        stride = 4 if symbols.size >= SAMPLED else 1
         histogram = field_tables.new_histogram(FLAG + 1)
         count = kernel("field_counts", symbols.size, "histogram").histogram
         count(self.coded[self.sent.size :], self.which[self.sent.size :], stride, histogram)
@@ -160,7 +158,7 @@ class Tiles:
             residuals, self.shift, costs.tile_limits, costs.tile_zero, costs.tile_more, self.classes
         )
         zeros = int(np.count_nonzero(self.classes == 0))
-        bits = residuals.size * self.shift + _CLASS_BITS * (self.classes.size - zeros) + zeros
+        bits = residuals.size * self.shift + CLASS_BITS * (self.classes.size - zeros) + zeros
         self.cost = int(cost) + field_tables.BIT * bits
 
     def encode(self) -> list[bytes | memoryview]:

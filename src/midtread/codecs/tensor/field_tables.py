@@ -14,6 +14,7 @@ import numpy as np
 from midtread.entropy import exact_math
 from midtread.entropy.loading import kernel
 from midtread.entropy.tables import Tables, normalise
+from midtread.kernels.field_counts_slow import BIT, COUNTED
 
 SCALES = 32
 COUNT = 2 * SCALES  # table 2 i is the geometric one of scale i, 2 i + 1 the mixture
@@ -21,8 +22,6 @@ WIDEST = COUNT - 2
 _LOWEST, _HIGHEST = 0.08, 96.0
 _PRECISION = 16  # bits
 _LEAST_REACH = 8  # symbols of magnitudes below are in every table
-_COUNTED = 128  # magnitudes that a histogram tells apart
-BIT = 256  # costs are in 1 / BIT bits
 
 
 class Costs(NamedTuple):
@@ -74,13 +73,13 @@ def _row(half: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def costs() -> Costs:
     """What symbols cost under each table; escapes are counted roughly."""
-    bits = np.empty((COUNT, _COUNTED))
+    bits = np.empty((COUNT, COUNTED))
     for t in range(COUNT):
         low, frequencies = tables().row(t)
         half = frequencies[-low:-1].astype(np.float64)
         escape = _PRECISION - np.log2(float(frequencies[-1]))
-        known = np.full(_COUNTED, escape + 12.0)
-        known[: min(_COUNTED, half.size)] = _PRECISION - np.log2(np.maximum(half[:_COUNTED], 0.5))
+        known = np.full(COUNTED, escape + 12.0)
+        known[: min(COUNTED, half.size)] = _PRECISION - np.log2(np.maximum(half[:COUNTED], 0.5))
         bits[t] = known
     ratios = np.exp(-1.0 / np.array(_scales()))
     zero, more = -64.0 * np.log2((1 - ratios) / (1 + ratios)), -np.log2(ratios)
@@ -102,4 +101,4 @@ def choose(histogram: np.ndarray) -> tuple[np.ndarray, int]:
 
 def new_histogram(contexts: int) -> np.ndarray:
     """uint32 [contexts, magnitudes], zeros."""
-    return np.zeros((contexts, _COUNTED), np.uint32)
+    return np.zeros((contexts, COUNTED), np.uint32)

@@ -11,7 +11,6 @@ import numpy as np
 
 from midtread.kernels.cuda.common import close, cuda, device, divided, kernel, reciprocal, symbol
 from midtread.kernels.cuda.field_code import (
-    BIT,
     CODED_AT,
     COST,
     COUNTED,
@@ -27,10 +26,9 @@ from midtread.kernels.cuda.field_code import (
     sum_of,
 )
 from midtread.kernels.cuda.field_restore import DEPTH, HEIGHT, OUT_AT, SUMS, SYMBOLS_AT, THREADS, WIDTH, ranks
+from midtread.kernels.field_counts_slow import BIT, CLASS_BITS
 from midtread.kernels.field_tiles_slow import TILE
 from midtread.kernels.jit import int32, int64, uint8
-
-_CLASS_BITS = 3  # of the class of a tile that is not all zeros, about
 
 
 @device
@@ -88,7 +86,7 @@ def _classify(at: int, size: int, shift: int, costs: Any, symbols: np.ndarray, c
             else:
                 high = middle
         classes[at + tile], flags[at + tile] = uint8(low + 1 if total else 0), int32(1 if total else 0)
-        cost += zero[low] + total * more[low] + _CLASS_BITS * BIT if total else int64(BIT)
+        cost += zero[low] + total * more[low] + CLASS_BITS * BIT if total else int64(BIT)
     return cost
 
 

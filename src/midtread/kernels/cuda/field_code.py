@@ -37,7 +37,7 @@ from midtread.kernels.cuda.field_restore import (
     ranks,
     weave,
 )
-from midtread.kernels.field_counts_slow import NEAR
+from midtread.kernels.field_counts_slow import BIT, COUNTED, LARGE, NEAR, SAMPLED
 from midtread.kernels.field_levels_slow import CONTEXTS, CORNER, FAR, LARGEST
 from midtread.kernels.field_parts_slow import FLAG, TILE, WITH_TILES
 from midtread.kernels.jit import int32, int64, uint8, uint64
@@ -47,10 +47,6 @@ ORDER, CODED_AT, COUNTED_AT = COUNT, LOW_AT, LANES_OF
 # Columns of `results`, int64 [boxes, RESULTS].
 COST, FOUND_SHIFT, MISSED, GROUPS, TABLE, RESULTS = range(6)
 MOST_GROUPS = 304  # of a box: 7 kinds of 20 levels, two each, and some
-COUNTED = 128  # magnitudes that a histogram tells apart
-BIT = 256  # costs are in 1 / BIT bits
-_LARGE = 32  # mean magnitude from which the lowest bits are stored as they are
-_SAMPLED = 1 << 17  # symbols from which every fourth is counted
 _NEAREST = 12582912.0  # 1.5 * 2**23: adding and subtracting it rounds a float32 to nearest, ties to even
 
 
@@ -58,7 +54,7 @@ _NEAREST = 12582912.0  # 1.5 * 2**23: adding and subtracting it rounds a float32
 def shift_for(mean: int) -> int:
     """How many low bits of symbols of a mean magnitude are not worth coding."""
     shift = 0
-    while mean >> shift >= _LARGE and shift < 24:
+    while mean >> shift >= LARGE and shift < 24:
         shift += 1
     return shift
 
@@ -324,7 +320,7 @@ def interpolate(
         shift = int64(shift_for(mean_of(symbols, job[SYMBOLS_AT], size, totals)))
     groups = _gather(job, shift, dims, starts, sums, symbols, contexts, flags, sizes, coded, which, ends[box])
     cuda.syncthreads()
-    stride = 4 if size >= _SAMPLED else 1
+    stride = 4 if size >= SAMPLED else 1
     cost = _choose(job, ends[box, groups - 1], stride, sent[box], costs, counts, coded, which, chosen, cost_of)
     if cuda.threadIdx.x == 0:
         results[box, COST] = cost * stride + size * shift * BIT
