@@ -15,6 +15,7 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps compressai==1.2.8  # asks for NumPy 1
 	touch $@
 
 demo: .venv/installed

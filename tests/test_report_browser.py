@@ -191,6 +191,48 @@ def test_stages_and_memory_open_on_demand(visit):
     expect(board).to_contain_text("3.00 MB")
 
 
+@pytest.fixture(scope="module")
+def networked(tmp_path_factory) -> Path:
+    """The small network tells what it costs, and was timed."""
+    encode = [{"stage": "analysis", "macs_per_pixel": 5000.0, "precision": "fp32"}]
+    decode = [
+        {"stage": "entropy", "macs_per_pixel": 1000.0, "precision": "int8"},
+        {"stage": "synthesis", "macs_per_pixel": 4000.0, "precision": "fp32"},
+    ]
+    complexity = {"parameters": 480_000, "weights_bytes": 1_900_000, "encode": encode, "decode": decode}
+    costs = {"complexity": complexity, "timing": made.timing(0.01, 0.02)}
+    lines = [line | (costs if line["family"] == "learned" else {}) for line in made.records()]
+    return report.build(made.write_run(tmp_path_factory.mktemp("networked"), lines))
+
+
+def test_what_a_network_costs_stands_in_the_ranking_sorts_and_opens(browser, networked):
+    visit = Visit(browser, networked, viewport=LAPTOP)
+    page = visit.page
+    heads = visit.texts("#board th")
+    costs = ["Encode kMAC/px", "Decode kMAC/px", "Parameters million", "Weights MB", "Energy mJ/MPx"]
+    assert heads[-5:] == costs
+    assert "ISSCC 2014" in page.get_attribute("#board th:last-child button", "title")
+    widths = "() => [document.querySelector('#board').scrollWidth, document.querySelector('#ranking .box').clientWidth]"
+    table, room = page.evaluate(widths)
+    assert table <= room, "the ranking fits a laptop"
+    page.click("#board th button:has-text('Parameters')")
+    assert next(iter(visit.ranking())) == "Small network"
+    assert visit.texts("#board tr.line:first-child td")[-5:] == ["5.00", "5.00", "0.480", "1.90", "18.7"]
+    assert visit.texts("#board tr.line:last-child td")[-5:] == ["–"] * 5
+    page.click("#board .name:has-text('Small network')")
+    details = page.inner_text("#board .details")
+    assert "entropy 1.00 kMAC/px in int8 · synthesis 4.00 in fp32" in details
+    assert "fp32 / fp16 / int8, decode\n23.0 / 7.50 / 1.50 mJ/MPx" in details
+    assert "Stages of encoding, ms per MPx\ncolour 81.4 · transform 407 · entropy 244" in details
+    page.click("#inside summary")
+    expect(page.locator("#inside-board")).to_contain_text("entropy 1.00 kMAC/px in int8 · synthesis 4.00 in fp32")
+    page.select_option(".field:has-text('Family') select", "conventional")
+    assert "Weights MB" not in visit.texts("#board th")
+    assert visit.overflow() == 0
+    assert visit.trouble == []
+    visit.context.close()
+
+
 def test_the_divider_moves_by_drag_and_by_keys(visit):
     split = visit.page.locator(".split")
     split.scroll_into_view_if_needed()

@@ -18,10 +18,10 @@ FLOORS = [
     "spec",
     "container kernels",
     "media",
-    "metrics entropy quantize",
+    "metrics entropy quantize nn",
     "transforms",
     "codecs",
-    "bench",
+    "bench train",
     "cli",
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}

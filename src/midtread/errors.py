@@ -7,7 +7,8 @@ CodecError
 ├── BitstreamError         the bytes are not what they claim to be
 │   └── TruncatedError     the bytes stop too early
 ├── LimitError             obeying would need more memory or time than allowed
-└── StorageError           the disk could not take what was written
+├── StorageError           the disk could not take what was written
+└── TrainingError          the numbers of a training ran away
 
 `decode` never raises UsageError for bad bytes; `encode` never raises BitstreamError. Errors of other libraries are
 turned into these where they enter, with `raise ... from error`.
@@ -44,3 +45,7 @@ class LimitError(CodecError):
 
 class StorageError(CodecError):
     """The disk could not take what was written: it is full, over a quota or broken. The request itself was fine."""
+
+
+class TrainingError(CodecError):
+    """The numbers of a training ran away: a loss, gradient or weight is not finite. The last good checkpoint stays."""

@@ -70,6 +70,8 @@ CODECS = Registry(
         "hevc": f"{_EXTERNAL}.hevc:Hevc",
         "vvc": f"{_EXTERNAL}.vvc:Vvc",
         "av1": f"{_EXTERNAL}.av1:Av1",
+        "compressai": f"{_EXTERNAL}.compressai:CompressAI",
+        "vqvae": f"{_EXTERNAL}.vqvae:VqVae",
         "wavelet": "midtread.codecs.image.wavelet:Wavelet",
         "pipeline": "midtread.codecs.pipeline.codec:Pipeline",
         "floats": "midtread.codecs.tensor.floats:Floats",

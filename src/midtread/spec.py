@@ -80,6 +80,44 @@ class Accepts:
     empty: bool = True  # tensors without values
 
 
+# How the numbers of a network are multiplied: as floats, or as integers with an int32 sum.
+PRECISIONS = ("fp32", "fp16", "bf16", "fp8", "int8")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StageCost:
+    """What one stage of a network costs. A MAC is one multiplication with its addition."""
+
+    stage: str  # as `stage` marks it, where its time is measured
+    macs_per_pixel: float  # of the picture; of one whose sides need no padding
+    precision: str = "fp32"  # in which they run, one of PRECISIONS
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            known = ", ".join(map(repr, PRECISIONS))
+            raise UsageError(f"stage {self.stage!r} has precision={self.precision!r}; it takes {known}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Complexity:
+    """What the network of a codec costs with its options: counted when the model was frozen, and read from there."""
+
+    parameters: int  # of encoder and decoder
+    weights_bytes: int  # of the files that hold them
+    encode: tuple[StageCost, ...]  # in the order in which they run
+    decode: tuple[StageCost, ...]
+
+    @property
+    def encode_macs_per_pixel(self) -> float:
+        """MACs of all stages of `encode`."""
+        return sum(cost.macs_per_pixel for cost in self.encode)
+
+    @property
+    def decode_macs_per_pixel(self) -> float:
+        """MACs of all stages of `decode`."""
+        return sum(cost.macs_per_pixel for cost in self.decode)
+
+
 class Codec(ABC):
     """An array in, a complete file out, and back; subclasses are frozen dataclasses whose fields are the options.
 
@@ -133,6 +171,10 @@ class Codec(ABC):
     def chroma(self) -> str:
         """Chroma format with these options: '4:4:4', '4:2:0', ..."""
         return "4:4:4"
+
+    def complexity(self) -> Complexity | None:
+        """What the network of a learned codec costs with these options; None: there is no network."""
+        return None
 
     def check(self, x: np.ndarray) -> np.ndarray:
         """Return `x` contiguous and in native byte order, or raise UsageError that says what is wrong with it."""

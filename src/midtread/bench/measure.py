@@ -12,7 +12,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from midtread.bench.records import SCHEMA, Record, key_of
 from midtread.codecs import files
 from midtread.errors import CodecError, UsageError
 from midtread.registry import CODECS, METRICS
-from midtread.spec import Codec, collect_notes, listen_to_stages, open_codec, to_dtype
+from midtread.spec import Codec, Complexity, collect_notes, listen_to_stages, open_codec, to_dtype
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,16 @@ def rate_distortion(job: Job, metrics: tuple[str, ...]) -> Record:
         "unmeasured": {},
         "ideal_bytes": None,
         "timing": None,
-        "macs_per_pixel": None,
-        "parameters": None,
+        **_network(None),
         "error": None,
     }
     try:
         x = _source(job.source, job.part)
+        codec = job.open(x)
+        record |= _network(codec.complexity())
         job.target.parent.mkdir(parents=True, exist_ok=True)
         with collect_notes() as notes:
-            media.write_bytes(job.target, job.open(x).encode(x))
+            media.write_bytes(job.target, codec.encode(x))
         data = job.target.read_bytes()
         record |= {"file": str(job.target.relative_to(job.folder)), "file_sha256": hashlib.sha256(data).hexdigest()}
         record |= {"size_bytes": len(data), "ideal_bytes": notes.get("ideal_bytes")}
@@ -128,6 +129,14 @@ def _rates(x: np.ndarray, size_bytes: int) -> Record:
     """Size of a picture, and of a file for it per pixel."""
     shape = {"width": x.shape[1], "height": x.shape[0], "channels": 1 if x.ndim == 2 else x.shape[2]}
     return {**shape, "dtype": x.dtype.name, "rate_bpp": files.rate_bpp(size_bytes, x.shape)}
+
+
+def _network(complexity: Complexity | None) -> Record:
+    """What the network of a codec costs, as the codec tells it."""
+    if complexity is None:
+        return {"macs_per_pixel": None, "parameters": None, "complexity": None}
+    macs_per_pixel, parameters = complexity.decode_macs_per_pixel, complexity.parameters
+    return {"macs_per_pixel": macs_per_pixel, "parameters": parameters, "complexity": asdict(complexity)}
 
 
 def _compare(job: Job, record: Record, x: np.ndarray, x_hat: np.ndarray, metrics: tuple[str, ...]) -> None:

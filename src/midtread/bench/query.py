@@ -52,6 +52,7 @@ SELECT
     (j->>'ideal_bytes')::DOUBLE AS ideal_bytes,
     CAST(j->'metrics' AS MAP(VARCHAR, DOUBLE)) AS metrics,
     (j->>'macs_per_pixel')::DOUBLE AS macs_per_pixel, (j->>'parameters')::BIGINT AS parameters,
+    CASE WHEN json_type(j, 'complexity') = 'OBJECT' THEN j->>'complexity' END AS complexity,
     CASE WHEN json_type(j, 'timing') = 'OBJECT' THEN j->'timing' END AS timing,
     j->>'started' AS started, j->>'error' AS error
 FROM kept
@@ -71,7 +72,8 @@ _SERIES = """
 SELECT series AS name, min_by(codec, n) AS codec, min_by(family, n) AS family,
        string_agg(DISTINCT chroma, ' / ' ORDER BY chroma) AS chroma,
        string_agg(DISTINCT backend, ' / ' ORDER BY backend) AS backend,
-       max(macs_per_pixel) AS macs_per_pixel, max(parameters) AS parameters
+       max(macs_per_pixel) AS macs_per_pixel, max(parameters) AS parameters,
+       list(DISTINCT complexity) FILTER (complexity IS NOT NULL) AS complexities
 FROM records GROUP BY series ORDER BY min(n)
 """
 
@@ -174,8 +176,12 @@ class Records:
         return self._ask(_GROUPS)
 
     def series(self) -> list[Row]:
-        """name, codec, family, chroma, backend, macs_per_pixel, parameters; in the order of the plan."""
-        return self._ask(_SERIES)
+        """name, codec, family, chroma, backend, macs_per_pixel, parameters, complexities; in the order of the plan.
+
+        `complexities` are what the records tell of the network, one for each that they tell; none in old records.
+        """
+        rows = self._ask(_SERIES)
+        return [{**row, "complexities": [json.loads(text) for text in row["complexities"] or []]} for row in rows]
 
     def options(self) -> dict[str, Row]:
         """The options of the first setting of every series."""

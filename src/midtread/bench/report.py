@@ -27,8 +27,8 @@ from midtread.errors import BitstreamError, MissingError, UsageError
 
 # in this order: each may use what stands before it
 SCRIPTS = (
-    "core", "controls", "board", "plot", "grid", "curves", "speed", "fields", "stages", "zoom", "viewer", "slices",
-    "downloads",
+    "core", "controls", "network", "board", "plot", "grid", "curves", "speed", "fields", "stages", "zoom", "viewer",
+    "slices", "downloads",
 )  # fmt: skip
 
 
@@ -104,17 +104,32 @@ _OF_FIELDS = (
 )  # fmt: skip
 
 
+_OF_NETWORKS = (
+    "parameters", "weights_bytes", "encode_macs_per_pixel", "decode_macs_per_pixel", "encode_mj_per_mpx",
+    "decode_mj_per_mpx",
+)  # fmt: skip
+
+
+def _of_network(network: Row | None) -> list[Any]:
+    """The values of `_OF_NETWORKS`."""
+    network = network or {}
+    ways = [network.get(way) or {} for way in ("encode", "decode")]
+    values = [network.get("parameters"), network.get("weights_bytes")]
+    return values + [way.get(key) for key in ("macs_per_pixel", "mj_per_mpx") for way in ways]
+
+
 def points_csv(data: Row) -> str:
     """Every point of every curve and every lossless setting, one line each."""
     measured = [metric["name"] for metric in data["metrics"]]
     facts = ("codec", "family", "chroma", "backend")
     point = ("pictures", "rate_bpp", "size_bytes")
     of_mean = ["psnr_of_mean_mse_db"] if "psnr_db" in measured else []
+    networks = any(one["network"] for one in data["series"])
     more = _OF_FIELDS if any(group["signal"] == "tensor" for group in data["groups"]) else ()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = ["dataset", "machine", "series", *facts, "setting", "lossless", *point, *measured]
-    writer.writerow([*first, "ideal_bytes", *of_mean, *_SPEED, *more])
+    writer.writerow([*first, "ideal_bytes", *of_mean, *_SPEED, *more, *(_OF_NETWORKS if networks else ())])
     series = {one["name"]: one for one in data["series"]}
     for group in data["groups"]:
         for kind in ("points", "lossless"):
@@ -127,6 +142,7 @@ def points_csv(data: Row) -> str:
                     + [row["setting"], str(kind == "lossless").lower(), *(row[name] for name in point)]
                     + [row.get("q", {}).get(name) for name in measured]
                     + [row.get(name) for name in ("ideal_bytes", *of_mean, *_SPEED, *more)]
+                    + (_of_network(one["network"]) if networks else [])
                 )
     return text.getvalue()
 

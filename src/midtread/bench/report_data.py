@@ -13,7 +13,7 @@ import math
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from midtread.bench import report_fields, report_grid
+from midtread.bench import report_fields, report_grid, report_network
 from midtread.bench.query import Records, Row
 from midtread.bench.report_bd import ERRORS_IN_DECIBELS, IN_DECIBELS, bd_table, quality_scale, short
 from midtread.errors import UnknownNameError, UsageError
@@ -68,6 +68,7 @@ def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
         group["grids"] = [report_grid.table(grid, at, group["points"], metrics) for grid, at in grids]
     drawn = {first, *report_grid.best_of_first_axis(one for group in groups for one in group["grids"])}
     folded = [name for name in lossy if name in combinations and name not in drawn]
+    networks = [report_network.network(one) for one in series]
     return {
         "title": run.get("title") or "Codecs compared",
         "created": run.get("created") or records.finished(),
@@ -77,7 +78,8 @@ def payload(records: Records, run: Row, anchor: str | None = None) -> Row:
         "typical_bpp": TYPICAL_BPP,
         "typical_bound": TYPICAL_BOUND,
         "metrics": metrics,
-        "series": looks(series, grids, folded),
+        "series": looks(_facts(series, networks), grids, folded),
+        "energy_recipe": report_network.ENERGY_RECIPE if any(networks) else None,
         "lossy": lossy,
         "folded": folded,
         "groups": groups,
@@ -92,6 +94,13 @@ def _in_plan_order(series: list[Row], run: Row) -> list[Row]:
     """Jobs finish in any order; people expect the order of the plan."""
     planned = [one.get("name") for one in (run.get("plan") or {}).get("series") or []]
     return sorted(series, key=lambda one: planned.index(one["name"]) if one["name"] in planned else len(planned))
+
+
+def _facts(series: Sequence[Row], networks: Sequence[Row | None]) -> list[Row]:
+    kept = ("name", "codec", "family", "chroma", "backend")
+    return [
+        {key: one[key] for key in kept} | {"network": network} for one, network in zip(series, networks, strict=True)
+    ]
 
 
 def looks(

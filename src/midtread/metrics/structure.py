@@ -14,10 +14,10 @@ from midtread.metrics import filters, pictures
 from midtread.spec import Metric
 
 TAPS = 11  # of the window, along each axis
-_WINDOW = filters.gaussian(TAPS, 1.5)
-_C1, _C2 = 0.01**2, 0.03**2  # (K L)^2 with white L = 1
-_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, sec. 4
-_SMALLEST_MS = TAPS * 2 ** (len(_SCALE_WEIGHTS) - 1)
+WINDOW = filters.gaussian(TAPS, 1.5)
+C1, C2 = 0.01**2, 0.03**2  # (K L)^2 with white L = 1
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, sec. 4
+SMALLEST_MS = TAPS * 2 ** (len(SCALE_WEIGHTS) - 1)
 
 
 def ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
@@ -53,17 +53,17 @@ def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
     Raises:
         UsageError: not a picture, or too small.
     """
-    planes, planes_hat = pictures.pair("ms_ssim", x, x_hat, at_least=_SMALLEST_MS)
+    planes, planes_hat = pictures.pair("ms_ssim", x, x_hat, at_least=SMALLEST_MS)
     return float(np.mean([_multiscale(a, b) for a, b in zip(planes, planes_hat, strict=True)]))
 
 
 def _multiscale(x: np.ndarray, y: np.ndarray) -> float:
     """MS-SSIM of one plane [H, W]."""
     product = 1.0
-    for weight in _SCALE_WEIGHTS[:-1]:
+    for weight in SCALE_WEIGHTS[:-1]:
         product *= max(_similarities(x, y)[1], 0.0) ** weight
         x, y = _halve(x), _halve(y)
-    return float(product * max(_similarities(x, y)[0], 0.0) ** _SCALE_WEIGHTS[-1])
+    return float(product * max(_similarities(x, y)[0], 0.0) ** SCALE_WEIGHTS[-1])
 
 
 def _halve(x: np.ndarray) -> np.ndarray:
@@ -91,13 +91,13 @@ def similarity_maps(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarra
     # Variances do not change when both planes are shifted; around 0 their float32 rounding is four times smaller.
     x, y = x - np.float32(0.5), y - np.float32(0.5)
     moments = np.stack([x, y, x * x + y * y, x * y])
-    mean_x, mean_y, power, product = filters.separable(moments, _WINDOW, _WINDOW, "valid")
+    mean_x, mean_y, power, product = filters.separable(moments, WINDOW, WINDOW, "valid")
     power -= mean_x * mean_x + mean_y * mean_y  # variance of x plus variance of y: SSIM needs only their sum
     product -= mean_x * mean_y
-    structure = (2 * product + _C2) / (power + _C2)
+    structure = (2 * product + C2) / (power + C2)
     mean_x += 0.5
     mean_y += 0.5
-    luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
+    luminance = (2 * mean_x * mean_y + C1) / (mean_x * mean_x + mean_y * mean_y + C1)
     return luminance * structure, structure
 
 

@@ -67,12 +67,11 @@ function boardColumns(low, high) {
   if (isTensor()) columns.splice(2, 1); // no chroma
   const families = new Set(lossySeries().map((name) => SERIES.get(name).family));
   if (families.size < 2) columns.splice(1, 1); // one family: the bar of choices names it
-  if (lossySeries().some((name) => isNumber(SERIES.get(name).macs_per_pixel))) {
-    const macs = (row) => row.series.macs_per_pixel;
-    const cell = (row) => h("td", { class: "number hide-medium" }, isNumber(macs(row)) ? significant(macs(row) / 1e3) : "–");
-    columns.push(["macs", "kMAC/px", macs, cell, "number hide-medium"]);
-  }
-  return columns;
+  const networks = networkColumns();
+  // they need room: what leaves is in the opened row, too
+  const left = networks.length ? columns.filter(([key]) => !["backend", "points"].includes(key)) : columns;
+  byId("board").classList.toggle("dense", networks.length > 0);
+  return [...left, ...networks];
 }
 
 const summary = (row) => [isTensor() ? "" : row.series.chroma, shortBackend(row.series.backend)].filter(Boolean).join(" · ");
@@ -99,20 +98,20 @@ function compare(a, b, direction) {
 const headText = (label) =>
   Array.isArray(label) ? [h("span", {}, label[0]), " ", h("small", {}, label[1])] : h("span", {}, label);
 
-/** Head and body of a sortable table; `columns` hold [key, label, value, cell, class]. */
+/** Head and body of a sortable table; `columns` hold [key, label, value, cell, class, what it means]. */
 function sortable(table, kind, columns, rows, redraw, afterRow = () => null) {
   const [chosen, direction] = sorting[kind];
   const value = (columns.find(([key]) => key === chosen) || columns[0])[2];
   rows.sort((a, b) => compare(value(a), value(b), direction));
   const focused = document.activeElement?.dataset?.sort;
-  const head = columns.map(([key, label, , , style]) => {
+  const head = columns.map(([key, label, , , style, meaning]) => {
     const sort = () => {
       const mostFirst = ["encode", "decode", "overlap", "points"].includes(key);
       sorting[kind] = [key, key === sorting[kind][0] ? -sorting[kind][1] : mostFirst ? -1 : 1];
       redraw();
     };
     const state_ = key === chosen ? (direction > 0 ? "ascending" : "descending") : null;
-    const button = h("button", { type: "button", onclick: sort, "data-sort": `${kind}-${key}` }, headText(label));
+    const button = h("button", { type: "button", onclick: sort, "data-sort": `${kind}-${key}`, title: meaning }, headText(label));
     return h("th", { scope: "col", class: style, "aria-sort": state_ }, button);
   });
   const whole = rows.length <= MOST_ROWS + 4 || unrolled.has(kind);
@@ -160,8 +159,7 @@ function factList(row, more = []) {
     facts.push(["Encode / decode, file to file", both("_file")]);
     facts.push(["Peak memory, encode / decode", `${bytesText(point.encode_peak_bytes)} / ${bytesText(point.decode_peak_bytes)}`]);
   } else facts.push(["Speed", "not timed"]);
-  if (isNumber(series.parameters)) facts.push(["Parameters", `${significant(series.parameters / 1e6)} million`]);
-  return terms(facts);
+  return terms([...facts, ...stageFacts(row.name), ...networkFacts(series)]);
 }
 
 const terms = (facts) => h("dl", {}, facts.map(([term, text]) => h("div", {}, h("dt", {}, term), h("dd", {}, text || "–"))));

@@ -19,7 +19,8 @@ function stageCell(row, way) {
   const total = speed ? 1e3 / speed : null; // stages are in ms per million pixels or values, of fields only their shares count
   const whole = isTensor() && stages ? stages.reduce((sum, [, time]) => sum + time, 0) : total;
   const time = isNumber(total) ? `${significant(total)} ms per ${isTensor() ? "GB" : "MPx"}` : "not timed";
-  return h("td", { class: `h${SERIES.get(row.name).hue}` }, time, stages && stages.length > 1 ? stageBar(stages, whole) : null);
+  const work = networkStages(SERIES.get(row.name).network?.[way]);
+  return h("td", { class: `h${SERIES.get(row.name).hue}` }, time, stages && stages.length > 1 ? stageBar(stages, whole) : null, work && h("small", { class: "macs" }, work));
 }
 
 function drawStages() {

@@ -1,0 +1,1 @@
+"""Training learned codecs and freezing them into models that decode without PyTorch."""
