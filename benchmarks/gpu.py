@@ -1,8 +1,9 @@
-"""`field` on a GPU: the bytes and values of the CPU, then speed; the table of CompressAI-Science beside ours.
+"""`field` and `learned` on a GPU: what the CPU gives, then speed; the table of CompressAI-Science beside ours.
 
     python benchmarks/gpu.py            # prints tables, writes benchmarks/results/gpu.json; some 4 minutes; 2: no GPU
 
-From a bare checkout: PYTHONPATH=src, with numpy, numba, numba-cuda, zstandard, imagecodecs (CRC-32) and Pillow.
+From a bare checkout: PYTHONPATH=src, with numpy, numba, numba-cuda, zstandard, imagecodecs (CRC-32), Pillow, and for
+`learned` torch and onnxruntime.
 Data: `turbulence` of 256**3 ("velocity") and exp(1.8 of it) ("density"), repeated to the shapes; both larger than any
 L2 cache. Times are of CUDA events around everything between an array in device memory and its packed form there, or
 back: the median of the repeats, after a warm-up; "replayed" is the same kernels as one CUDA graph, without the time
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import gpu_learned
 
 SHAPES = {"512 x 3 x 128 x 128": (512, 3, 128, 128), "1 GiB": (1024, 512, 512)}
 BOUNDS = (1e-2, 1e-3, 1e-4)
@@ -375,7 +378,10 @@ def main() -> int:
             for name, how in columns.items()
         ]
         print(f"{row['codec']} ({row['device']})".ljust(30) + "".join(f"{cell:>13}" for cell in cells))
+    print("\n`learned`: symbols of the CPU, pixels within 1 (bf16: 2)")
+    learned = gpu_learned.check()
     good = all(row["same_bytes"] and row["same_values"] and row["bound_held"] for row in checks)
+    good = good and all(row["good"] for row in learned or ())
     good = good and all(row["same_bytes"] and row["same_values"] for row in ratios) and tensors is not False
     for name, target in TARGETS_GBPS.items():
         least = min(max(row[name]["gbps"], row[name]["replayed_gbps"] or 0) for row in speeds)
@@ -384,7 +390,7 @@ def main() -> int:
         "machine": machine.describe(), "versions": machine.versions(), "commit": machine.commit(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"), "gpu_before": before, "gpu_after": gpu(),
         "roofline_gbps": roofline, "repeats": REPEATS, "checks": checks, "tensors": tensors, "fast": speeds,
-        "ratio": ratios, "science": table,
+        "ratio": ratios, "science": table, "learned": learned,
     }  # fmt: skip
     path = Path(__file__).parent / "results" / "gpu.json"
     path.write_text(json.dumps(record, indent=1) + "\n")

@@ -22,6 +22,8 @@ app = App(
 _VERBS = {  # imported when they run: `midtread list` does without NumPy
     **{verb: f"midtread.cli.files:{verb}" for verb in ("encode", "decode", "transcode", "info", "compare")},
     **{verb: f"midtread.cli.bench:{verb}" for verb in ("bench", "report")},
+    "train": "midtread.cli.train:train",
+    "freeze": "midtread.cli.freeze:freeze",
     "list": "midtread.cli.lists:show",
 }
 for _verb, _target in _VERBS.items():

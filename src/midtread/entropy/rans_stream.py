@@ -73,9 +73,12 @@ def twin(indices: np.ndarray | None, packed: Packed, count: int) -> ModuleType:
     return kernel("rans", count, (indices is None or indices.dtype.str, packed.lut.dtype.str))
 
 
-def encode_chunk(segments: list[Segment]) -> bytes:
-    """One chunk of any length, for those who cut a picture into chunks themselves; `Cursor` reads it."""
-    return b"".join(_chunk(segments, sum(symbols.size for symbols, _, _ in segments)))
+def encode_chunk(segments: list[Segment], worth: int | None = None) -> bytes:
+    """One chunk of any length, for those who cut a picture into chunks themselves; `Cursor` reads it.
+
+    worth: symbols that decide whether the compiled twin is loaded for it; None: as many as there are.
+    """
+    return b"".join(_chunk(segments, sum(symbols.size for symbols, _, _ in segments) if worth is None else worth))
 
 
 def _chunk(segments: list[Segment], count: int) -> list[bytes | memoryview]:

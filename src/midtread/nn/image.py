@@ -31,7 +31,9 @@ ANCHORS = 8  # qualities that have parameters of their own; those between are in
 RANGE = 4.0  # of pixels inside the network: such that a quantizer step is about 1
 SCALES_PER_OCTAVE = 8
 LOWEST_SCALE = 2.0**-3.25  # of symbols; under it a Gaussian's mass is in one of them
-_LOWEST_TRAINED = 2.0**-7  # with noise in place of rounding, a scale costs about as many bits for each symbol, even of 0
+_LOWEST_TRAINED = (
+    2.0**-7
+)  # with noise in place of rounding, a scale costs about as many bits for each symbol, even of 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Block(nn.Module):
             self.depthwise.weight[:, :, 1, 1] += 1.0
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, width, h, w] -> the same."""
         return x + self.mix(F.silu(self.expand(self.depthwise(x))))
 
 
@@ -76,7 +79,7 @@ class PerQuality(nn.Module):
         self.anchors = nn.Parameter(torch.full((ANCHORS, size), start))
 
     def forward(self, quality: Tensor) -> Tensor:
-        """quality [n] in [0, 1] -> [n, size, 1, 1]."""
+        """Of each picture's quality, [n] in [0, 1]: [n, size, 1, 1]."""
         place = quality * (ANCHORS - 1)
         low = place.floor().clamp(0, ANCHORS - 2)
         part = (place - low)[:, None]
@@ -94,6 +97,7 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*[Block(width, expansion) for _ in range(blocks)])
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """[n, width, h, w] and quality [n] -> [n, width, h, w]."""
         return self.blocks(x * self.scale(quality).to(x.dtype) + self.offset(quality).to(x.dtype))
 
 
@@ -108,6 +112,7 @@ class Analysis(nn.Module):
         self.stage16 = Stage(c.width16, c.blocks16, c.expansion)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """As the class says; quality [n] in [0, 1]."""
         x = self.stage8(self.first(F.pixel_unshuffle(x * RANGE, 8)), quality)
         return self.stage16(self.down(F.pixel_unshuffle(x, 2)), quality)
 
@@ -123,6 +128,7 @@ class Synthesis(nn.Module):
         self.last = nn.Conv2d(c.width8, 192, 1)
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
+        """As the class says; quality [n] in [0, 1]."""
         x = F.pixel_shuffle(self.up(self.stage16(y, quality)), 2)
         return F.pixel_shuffle(self.last(self.stage8(x, quality)), 8) / RANGE
 
@@ -138,6 +144,7 @@ class HyperAnalysis(nn.Module):
         self.last = nn.Conv2d(4 * c.hyper_width, c.hyper, 1)
 
     def forward(self, y: Tensor) -> Tensor:
+        """As the class says."""
         x = F.silu(self.depthwise(F.silu(self.first(y))))
         return self.last(F.pixel_unshuffle(F.silu(self.down(F.pixel_unshuffle(x, 2))), 2))
 
@@ -154,6 +161,7 @@ class HyperSynthesis(nn.Module):
         self.quality_offset = PerQuality(c.features)
 
     def forward(self, z: Tensor, quality: Tensor, exact: bool) -> Tensor:
+        """As the class says; exact: whether it rounds."""
         x = activation(F.pixel_shuffle(self.first(activation(z, exact, -8.0), exact), 2), exact)
         x = activation(self.depthwise32(x, exact), exact)
         x = activation(F.pixel_shuffle(self.up(x, exact), 2), exact)
@@ -173,6 +181,7 @@ class Prior(nn.Module):
         self.log_scale = IntegerConv(hidden, outputs, init=0.1)
 
     def forward(self, known: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+        """Known [n, inputs, h, w] -> twice [n, outputs, h, w]; exact: whether it rounds."""
         x = activation(self.first(known, exact), exact)
         mean, log_scale = self.mean(x, exact).clamp(-16, 16), self.log_scale(x, exact)
         if exact:
@@ -277,12 +286,12 @@ def join(even: Tensor, odd: Tensor) -> Tensor:
 
 
 def _odd_rows(x: Tensor) -> Tensor:
-    """bool [h, 1]"""
+    """Bool [h, 1]"""
     return (torch.arange(x.shape[-2], device=x.device) % 2 == 1)[:, None]
 
 
 def noisy(x: Tensor, train: bool) -> Tensor:
-    """x rounded or, while training, with uniform noise instead (Ballé, Laparra, Simoncelli, ICLR 2017)."""
+    """X rounded or, while training, with uniform noise instead (Ballé, Laparra, Simoncelli, ICLR 2017)."""
     return x + torch.rand_like(x) - 0.5 if train else torch.round(x)
 
 

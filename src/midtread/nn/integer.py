@@ -21,12 +21,12 @@ SHIFTS = (2, 12)  # fewest and most fractional bits of a weight
 
 
 def round_through(x: Tensor) -> Tensor:
-    """x rounded half up, the gradient as if it were not."""
+    """X rounded half up, the gradient as if it were not."""
     return x + (torch.floor(x + 0.5) - x).detach()
 
 
 def clip_through(x: Tensor, low: float, high: float) -> Tensor:
-    """x clipped to [low, high]; the gradient passes where it leads back inside."""
+    """X clipped to [low, high]; the gradient passes where it leads back inside."""
     return _Clip.apply(x, low, high)
 
 
@@ -46,7 +46,7 @@ class _Clip(torch.autograd.Function):
 
 
 def activation(x: Tensor, exact: bool, low: float = 0.0) -> Tensor:
-    """x as an activation: clipped to [low, 8) and, when exact, rounded to sixteenths. low 0 makes it a ReLU."""
+    """X as an activation: clipped to [low, 8) and, when exact, rounded to sixteenths. low 0 makes it a ReLU."""
     x = x.clamp(low, 8 - 1 / STEP)
     return round_through(x * STEP) / STEP if exact else x
 
@@ -68,6 +68,7 @@ class IntegerConv(nn.Module):
         return torch.floor(torch.log2(LARGEST_WEIGHT / largest)).clamp(*SHIFTS)
 
     def forward(self, x: Tensor, exact: bool) -> Tensor:
+        """As the class says; exact: whether the weights are rounded. The sum is not."""
         weight: Tensor = self.weight
         bias: Tensor = self.bias
         if exact:
