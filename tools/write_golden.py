@@ -19,6 +19,7 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 
 # Settings beyond the defaults whose bytes are promised too: v1-<name>.mt.
 VARIANTS = {
+    "learned": {"fine": {"quality": 60.0}, "range": {"quality": 45.5, "effort": "high", "coder": "range"}},
     "wavelet": {"lossless": {"lossless": True}, "layers": {"layers": 3, "step": 2.0}},
     "pipeline": {
         "digits": {"transform": "klt+dct", "quantizer": "digit-planes", "model": "adaptive", "coder": "range"},

@@ -73,6 +73,7 @@ CODECS = Registry(
         "compressai": f"{_EXTERNAL}.compressai:CompressAI",
         "vqvae": f"{_EXTERNAL}.vqvae:VqVae",
         "wavelet": "midtread.codecs.image.wavelet:Wavelet",
+        "learned": "midtread.codecs.image.learned:Learned",
         "pipeline": "midtread.codecs.pipeline.codec:Pipeline",
         "floats": "midtread.codecs.tensor.floats:Floats",
         "safetensors": "midtread.codecs.tensor.safetensors:Safetensors",
