@@ -138,17 +138,32 @@ def synthesis(g: Graph, config: Any) -> None:
     """Y float32 [1, h, w, width16] -> pixels uint8 [16 h, 16 w, 3]."""
     x = g.node("Transpose", g.input("y", TensorProto.FLOAT, [1, "h", "w", config.width16]), perm=[0, 3, 1, 2])
     x = _stage(g, x, "stage16", config.blocks16, config.width16)
-    x = g.node("DepthToSpace", conv(g, x, "synthesis.up"), blocksize=2, mode="CRD")
+    x = _rows_shuffled(g, x, "synthesis.up", config.width8, 2)
+    x = g.node("Transpose", x, perm=[0, 3, 1, 2])
     x = _stage(g, x, "stage8", config.blocks8, config.width8)
-    x = conv(g, x, "synthesis.last")  # in grey levels
-    x = g.node("Clip", g.node("Round", x), g.scalar(0.0), g.scalar(255.0))
-    x = g.node("Cast", x, to=TensorProto.UINT8)
-    rows = g.node("Slice", g.node("Shape", x), g.constant(2), g.constant(4))
-    x = g.node("Reshape", x, g.node("Concat", g.constant(3, 8, 8), rows, axis=0))
-    x = g.node("Transpose", x, perm=[3, 1, 4, 2, 0])
-    sides = g.node("Mul", rows, g.constant(8))
-    x = g.node("Reshape", x, g.node("Concat", sides, g.constant(3), axis=0))
+    x = _rows_shuffled(g, x, "synthesis.last", 3, 8, pixels=True)  # in grey levels
+    x = g.node("Squeeze", x, g.constant(0))
     g.output("pixels", x, TensorProto.UINT8, ["h16", "w16", 3])
+
+
+def _rows_shuffled(g: Graph, x: str, name: str, width: int, by: int, pixels: bool = False) -> str:
+    """A 1x1 convolution and its pixel shuffle: [1, c, h, w] -> [1, by h, by w, width], whole rows moved at once.
+
+    The weights' outputs, channel by channel in the file, are put neighbour by neighbour: that is folded when the graph
+    is loaded.
+    """
+    weight = g.node("Reshape", g.weight(f"{name}.weight"), g.constant(width, by * by, -1))
+    weight = g.node("Reshape", g.node("Transpose", weight, perm=[2, 1, 0]), g.constant(0, by * by * width))
+    bias = g.node("Transpose", g.node("Reshape", g.weight(f"{name}.bias"), g.constant(width, by * by)), perm=[1, 0])
+    x = g.node("MatMul", g.node("Transpose", x, perm=[0, 2, 3, 1]), weight)
+    x = g.node("Add", x, g.node("Reshape", bias, g.constant(-1)))
+    if pixels:
+        x = g.node("QuantizeLinear", x, g.scalar(1.0), g.scalar(0, TensorProto.UINT8))  # rounds, and clips to 0 ... 255
+    sides = g.node("Slice", g.node("Shape", x), g.constant(1), g.constant(3))
+    x = g.node("Reshape", x, g.node("Concat", sides, g.constant(by, by * width), axis=0))
+    x = g.node("Transpose", x, perm=[0, 2, 1, 3])
+    sides = g.node("Mul", sides, g.constant(by))
+    return g.node("Reshape", x, g.node("Concat", g.constant(1), sides, g.constant(width), axis=0))
 
 
 def _rescale(g: Graph, x: str, name: str, low: float, high: float, add: np.ndarray | float = 0.0) -> str:
