@@ -435,7 +435,16 @@ def test_a_configuration_that_is_no_toml_or_lacks_what_it_needs_is_refused(tmp_p
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("train_*.toml")), ids=lambda path: path.stem)
 def test_the_examples_are_configurations(path):
-    assert configs.load(path).training.exact_from == 0.55
+    assert 0 < configs.load(path).training.exact_from < 0.6
+
+
+def test_the_medium_example_grows_from_the_checkpoint_that_is_here():
+    config = configs.load(EXAMPLES / "train_m.toml")
+    path = config.base / config.training.start
+    model, found = ImageModel(config.model), checkpoints.read(path)
+    start.grow(model, found.average, str(path))
+    for name, tensor in found.average.items():
+        assert torch.equal(model.state_dict()[name], tensor)
 
 
 def test_folders_that_cannot_be_trained_on_are_refused_in_words(folder, tmp_path, monkeypatch):
