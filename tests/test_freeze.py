@@ -22,19 +22,7 @@ from midtread.train import release as releases  # noqa: E402
 from midtread.train import start  # noqa: E402
 from midtread.train.release import release  # noqa: E402
 from pictures import photo_like  # noqa: E402
-
-MODEL = {
-    "width8": 16, "width16": 24, "blocks8": 1, "blocks16": 1, "slice_a": 8, "hyper": 8, "hyper_width": 8,
-    "features": 16, "hidden": 16,
-}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from small_training import MODEL, one_thread  # noqa: E402, F401 - a fixture
 
 
 @pytest.fixture(scope="module")

@@ -31,21 +31,10 @@ from midtread.train.checkpoint import BEST, LAST  # noqa: E402
 from midtread.train.losses import Objective, ms_ssim  # noqa: E402
 from midtread.train.pictures import Pictures  # noqa: E402
 from pictures import photo_like  # noqa: E402
+from small_training import MODEL, one_thread  # noqa: E402, F401 - a fixture
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-MODEL = {
-    "width8": 16, "width16": 24, "blocks8": 1, "blocks16": 1, "slice_a": 8, "hyper": 8, "hyper_width": 8,
-    "features": 16, "hidden": 16,
-}  # fmt: skip
 GROUPS = ("weights", "average", "first", "second")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

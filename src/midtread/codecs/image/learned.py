@@ -20,7 +20,7 @@ from midtread.codecs.image import learned_model as models
 from midtread.codecs.image.learned_latents import CELL, Decoder, Quality
 from midtread.codecs.image.learned_refine import Refiner, refine_macs
 from midtread.codecs.image.learned_runtime import RUNTIMES, open_run
-from midtread.codecs.image.learned_tiles import UNIT, Span, Tile, synthesise
+from midtread.codecs.image.learned_tiles import KEPT, UNIT, Span, Tile, synthesise
 from midtread.codecs.image.wavelet import Wavelet
 from midtread.container import Chunk, File, Reader, read, write
 from midtread.container.file import Tag, shape_and_dtype
@@ -101,11 +101,12 @@ class Learned(Codec):
         layout = tiles(x.shape)
         # the graph of the gradient is onnxruntime's alone: only an encoder needs it, and any gradient will do
         refiner = Refiner(self.effort, quality, run, open_run(model, "onnxruntime", self.threads), colours)
+        worth = _worth(layout, model)
         for number, tile in enumerate(layout):
             with stage("analysis"):
                 y, z = refiner.analyse(tile)
             choice = refiner.choose(tile, y, z)
-            with stage("entropy"), expecting(_symbols(layout)):
+            with stage("entropy"), expecting(worth):
                 tiled = choice.encoder(quality, run)
                 data, decoded = tiled.encode(z, coder)
                 note(estimated_bits=tiled.bits)
@@ -140,11 +141,12 @@ class Learned(Codec):
         shape = rows, columns, quality.model.latents
         limits.check_shape(shape, "the latents of this picture")  # a row of pixels has as many as sixteen rows
         y = np.empty(shape, np.int16)
+        worth = _worth(layout, quality.model)
         for body, (down, across) in zip(payloads, layout, strict=False):
-            with stage("entropy"), expecting(_symbols(layout)):
+            with stage("entropy"), expecting(worth):
                 sides = (down[1] - down[0], across[1] - across[0])
                 decoded = Decoder(quality, run, body, sides, coder).decode()
-                np.clip(decoded, -(2**15), 2**15 - 1, out=y[slice(*down), slice(*across)], casting="unsafe")
+                np.clip(decoded, *KEPT, out=y[slice(*down), slice(*across)], casting="unsafe")
         out = np.empty((*file.shape[:2], channels) if channels > 1 else file.shape, np.uint8)
         for tile in layout:
             with stage("synthesis"):
@@ -154,9 +156,9 @@ class Learned(Codec):
         return out
 
 
-def _symbols(layout: list[Tile]) -> int:
-    """Symbols of a picture of several tiles, which pay for a compiled coder."""
-    return (len(layout) - 1) * TILE**2 * 100
+def _worth(layout: list[Tile], model: models.Model) -> int:
+    """Symbols still to come when a tile is done: those of further tiles pay for a compiled coder."""
+    return sum((down[1] - down[0]) * (across[1] - across[0]) for down, across in layout[1:]) * model.latents
 
 
 def place_of(quality: float) -> int:

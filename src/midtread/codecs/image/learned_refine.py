@@ -27,7 +27,7 @@ import numpy as np
 from midtread.codecs.image.learned_integers import STEPS
 from midtread.codecs.image.learned_latents import Encoder, Quality
 from midtread.codecs.image.learned_model import ANCHORS, FINE, Run
-from midtread.codecs.image.learned_tiles import UNIT, Tile, around, hyper_symbols, latents, stages, synthesise
+from midtread.codecs.image.learned_tiles import KEPT, UNIT, Tile, around, hyper_symbols, latents, stages, synthesise
 from midtread.spec import stage
 
 # Chosen on pictures of the training set; factors of the curvature that is measured when a model is frozen.
@@ -38,7 +38,6 @@ PART = 0.5  # of the way to each new aim
 _FARTHEST_STEP = 2.0  # quantizer steps that an aim may lie from where it was measured
 _JUDGED = 4  # last rounds whose J is measured
 _GREY = np.full((3, 3), 1 / 3, np.float32)  # only the mean of the channels' errors counts
-KEPT = -(2**15), 2**15 - 1  # sixteenths of a step: what a decoder keeps of a latent
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from midtread.codecs.image.learned_latents import CELL, Quality
 from midtread.codecs.image.learned_model import Run
 
 UNIT = 16  # pixels along a side for one latent
+KEPT = -(2**15), 2**15 - 1  # sixteenths of a step: what a decoder keeps of a latent
 
 Span = tuple[int, int]  # first and last (one beyond), latents
 Tile = tuple[Span, Span]
