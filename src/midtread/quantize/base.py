@@ -33,7 +33,8 @@ class Quantizer(ABC):
     """Latents to int32 symbols and back; subclasses are frozen dataclasses whose fields are the options.
 
     `quantize` keeps the shape and leaves its argument untouched. `dequantize` gives float32 (unless the class says
-    otherwise).
+    otherwise). Those of vectors (`quantize/vector`) are the exception: a vector along the last axis becomes one symbol,
+    or one for each stage or group.
     """
 
     name: ClassVar[str]

@@ -1,0 +1,1 @@
+"""Vectors to codebook indices and back."""
