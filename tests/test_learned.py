@@ -156,6 +156,28 @@ def test_size_is_what_the_model_estimates(tiny, model):
         assert 0 < len(data) - estimate <= 0.005 * estimate + 40
 
 
+def test_tiles_of_some_kilobytes_have_one_lane_and_say_so():
+    """From 4096 to 8191 bytes four lanes would cost 20 bytes of the 40; other lengths are as they always were."""
+    x, met = photo_like((400, 400, 3)), set()
+    for quality in (10, 24, 40, 45):
+        with collect_notes() as notes:
+            data = Learned(quality=quality, effort="fast").encode(x)
+        file = container.read(data)
+        payload = bytes(file.chunks[0].data)
+        length, marked = len(payload) - 10, bool(payload[9] & 16)
+        assert marked == (4096 <= length < 8192)
+        estimate = notes["estimated_bits"] / 8
+        assert len(data) - estimate <= 0.002 * estimate + (50 if length < 8192 else 75)
+        assert psnr_db(x, Learned().decode(data)) > 25
+        if marked:
+            payload = payload[:9] + bytes([payload[9] & 15]) + payload[10:]
+            chunks = (container.Chunk(container.Tag.PAYLOAD, payload),)
+            with pytest.raises(BitstreamError, match=r"lane|stream|states|out of step"):
+                Learned().decode(container.write(container.File(file.codec, file.dtype, file.shape, chunks)))
+        met.add((marked, length >= 8192))
+    assert met == {(False, False), (True, False), (False, True)}
+
+
 @pytest.mark.parametrize("effort", ["fast", "normal"])
 @pytest.mark.parametrize("model", ["tiny", "s"])
 def test_better_quality_takes_more_bytes(tiny, model, effort):
@@ -316,12 +338,20 @@ class TestBadBytes:
         with pytest.raises(LimitError, match="latents"):
             Learned(model=tiny).decode_within(data, Limits(max_elements=240_000))
 
-    @pytest.mark.parametrize(("place", "value"), [(2, 0xFF), (2, 0x10)])
+    @pytest.mark.parametrize(("place", "value"), [(2, 0xFF), (2, 0x20)])
     def test_unknown_flags_are_refused(self, tiny, place, value):
         quality, run = walk(tiny, 30)
         data, _ = self.tile(quality, run)
         with pytest.raises((BitstreamError, LimitError), match="flags"):
             Decoder(quality, run, data[:place] + bytes([value]) + data[place + 1 :], (4, 4), open_coder("rans"))
+
+    def test_a_mark_where_no_encoder_puts_it_is_refused(self, tiny):
+        quality, run = walk(tiny, 30)
+        data, _ = self.tile(quality, run)
+        marked = data[:2] + bytes([data[2] | 16]) + data[3:]
+        for coder, trouble in (("rans", "bytes of symbols; those marked"), ("range", "coded with range")):
+            with pytest.raises(BitstreamError, match=trouble):
+                Decoder(quality, run, marked, (4, 4), open_coder(coder))
 
     def test_a_digest_of_other_tables_is_told_apart(self, tiny):
         quality, run = walk(tiny, 30)

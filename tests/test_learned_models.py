@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 import midtread
 from learned_models import frozen
 from midtread.codecs.image import learned_model as models
+from midtread.codecs.image import learned_runtime as runtimes
 from midtread.codecs.image.learned import Learned
 from midtread.errors import BitstreamError, CodecError, MissingError, UnknownNameError, UsageError
 from pictures import photo_like
@@ -146,14 +147,44 @@ def test_a_config_that_makes_no_sense_is_refused(root, config):
         models.load("one")
 
 
-def test_a_graph_that_is_missing_or_damaged_is_named(root):
-    codec = Learned(model="one")
-    (root / "one" / "prior2.onnx").write_bytes(b"\x08\x01 nonsense")
-    with pytest.raises(BitstreamError, match=r"prior2\.onnx is damaged or does not fit its weights"):
-        codec.encode(photo_like((20, 20)))
-    (root / "one" / "prior2.onnx").unlink()
-    with pytest.raises(MissingError, match=r"lacks prior2\.onnx"):
-        codec.encode(photo_like((20, 20)))
+def test_the_weights_alone_are_enough(root):
+    """The graphs in a folder are for other programs; ours are built of the weights."""
+    data = Learned(model="one").encode(photo_like((20, 20)))
+    expected = midtread.decode(data)
+    for path in (root / "one").glob("*.onnx"):
+        path.unlink()
+    runtimes.open_run.cache_clear()
+    np.testing.assert_array_equal(midtread.decode(data), expected)
+    assert Learned(model="one").encode(photo_like((20, 20))) == data
+
+
+def test_a_weight_of_another_shape_is_named(root):
+    rewrite(root / "one", lambda tensors: tensors.update({"synthesis.up.bias": np.zeros(7, np.float32)}))
+    codec = Learned(model="one", effort="fast")
+    data = codec.encode(photo_like((20, 20)))
+    with pytest.raises(BitstreamError, match="a weight of the graph 'synthesis' has another shape"):
+        codec.decode(data)
+    rewrite(root / "one", lambda tensors: tensors.update({"synthesis.up.bias": np.zeros(4 * 48, np.float32)}))
+    rewrite(root / "one", lambda tensors: tensors.update({"synthesis.up.weight": np.zeros((192, 9, 1, 1), np.float16)}))
+    with pytest.raises(BitstreamError, match=r"do not fit each other|does not run"):
+        codec.decode(codec.encode(photo_like((20, 20))))
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((), np.float32), np.zeros(3, np.float32), np.zeros(192, np.int64)])
+def test_a_weight_that_makes_no_sense_is_refused(root, wrong):
+    codec = Learned(model="one", effort="fast")
+    for name in ("synthesis.stage8.scale", "priors.1.first.unit", "synthesis.last.bias", "analysis.down.bias"):
+        rewrite(root / "one", lambda tensors, name=name: tensors.update({name: wrong}))
+        with pytest.raises(CodecError, match=name.split(".")[0].rstrip("s")):
+            codec.decode(codec.encode(photo_like((20, 20))))
+        shutil.copy(root / "two" / models.WEIGHTS, root / "one" / models.WEIGHTS)
+
+
+def test_a_width_that_is_missing_is_named(root):
+    known = facts(root / "one")["config"]
+    rewrite(root / "one", config={key: value for key, value in known.items() if key != "width8"})
+    with pytest.raises(BitstreamError, match="lacks 'width8'"):
+        Learned(model="one").decode(Learned(model="one").encode(photo_like((20, 20))))
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])

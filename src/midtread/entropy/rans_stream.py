@@ -73,15 +73,19 @@ def twin(indices: np.ndarray | None, packed: Packed, count: int) -> ModuleType:
     return kernel("rans", count, (indices is None or indices.dtype.str, packed.lut.dtype.str))
 
 
-def encode_chunk(segments: list[Segment], worth: int | None = None) -> bytes:
+def encode_chunk(segments: list[Segment], worth: int | None = None, short: int = SHORT) -> bytes:
     """One chunk of any length, for those who cut a picture into chunks themselves; `Cursor` reads it.
 
-    worth: symbols that decide whether the compiled twin is loaded for it; None: as many as there are.
+    Args:
+        segments: what it holds.
+        worth: symbols that decide whether the compiled twin is loaded for it; None: as many as there are.
+        short: bytes; a shorter chunk has one lane. A decoder must be told when it is not SHORT.
     """
-    return b"".join(_chunk(segments, sum(symbols.size for symbols, _, _ in segments) if worth is None else worth))
+    count = sum(symbols.size for symbols, _, _ in segments)
+    return b"".join(_chunk(segments, count if worth is None else worth, short))
 
 
-def _chunk(segments: list[Segment], count: int) -> list[bytes | memoryview]:
+def _chunk(segments: list[Segment], count: int, short: int = SHORT) -> list[bytes | memoryview]:
     """Parts of one chunk. `count`: symbols of the whole stream, which decide the twin that works."""
     size = sum(symbols.size for symbols, _, _ in segments)
 
@@ -92,26 +96,29 @@ def _chunk(segments: list[Segment], count: int) -> list[bytes | memoryview]:
             q = int(twin(indices, packed, count).encode(symbols, indices, packed, first, states, words, q))
         return q
 
-    return chunk_of(size, run)
+    return chunk_of(size, run, short)
 
 
-def chunk_of(size: int, run: Callable[[np.ndarray, np.ndarray, int], int]) -> list[bytes | memoryview]:
+def chunk_of(
+    size: int, run: Callable[[np.ndarray, np.ndarray, int], int], short: int = SHORT
+) -> list[bytes | memoryview]:
     """Parts of one chunk, for those who make symbols while they encode them.
 
     Args:
         size: symbols of the chunk, at least 1.
         run: run(states, words, q) encodes them all, as `kernels.rans_slow.encode` does; called once or twice.
+        short: as of `encode_chunk`.
     """
     if size > _ALWAYS_SHORT:
         states, words = _run(run, size, np.full(4, START, dtype=np.uint64))
-        if 4 * words.size + 32 >= SHORT:
+        if 4 * words.size + 32 >= short:
             return [states.astype("<u8").tobytes(), _bytes(words)]
     states, words = _run(run, size, np.full(1, START_SHORT, dtype=np.uint64))
     head, flushed = _flush(int(states[0]))
     low = int(states[0]) & ((1 << 32 * flushed) - 1)
     moved = [low >> 32 * i & 0xFFFFFFFF for i in range(flushed - 1, -1, -1)]
     head += _bytes(np.array(moved, dtype=np.uint32))
-    assert len(head) + 4 * words.size < SHORT, "one lane takes fewer bytes than four"
+    assert len(head) + 4 * words.size < short, "one lane takes fewer bytes than four"
     return [head, _bytes(words)]
 
 
@@ -139,11 +146,12 @@ class Cursor:
     """Where a decoder stands in one chunk; what kernels with causal contexts start from and leave behind.
 
     `states` uint64 [1 or 4] (symbol i of the chunk belongs to lane i mod len(states)), `words` uint32 with 16 more
-    after `end`, `p` the next word. `finish` compares with what the encoder started from.
+    after `end`, `p` the next word. `finish` compares with what the encoder started from. `short` is as the encoder had
+    it.
     """
 
-    def __init__(self, data: bytes | memoryview) -> None:
-        lanes = 4 if len(data) >= SHORT else 1
+    def __init__(self, data: bytes | memoryview, short: int = SHORT) -> None:
+        lanes = 4 if len(data) >= short else 1
         head = 32 if lanes == 4 else len(data) % 4
         if (len(data) - head) % 4:
             raise BitstreamError(f"a chunk of {len(data)} bytes is not 4 states and whole words")

@@ -13,6 +13,7 @@ zigzag value in bytes of 7 bits, lowest first, high bit set when more follow, ea
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import cycle, repeat
 
 import numpy as np
 
@@ -91,22 +92,21 @@ def decode(
     """
     precision, lanes, words = packed.precision, states.tolist(), words[:end].tolist()
     mask, many = (1 << packed.precision) - 1, len(lanes)
-    cumulative, value = packed.cumulative.tolist(), packed.value.tolist()
-    base, size = packed.base.tolist(), packed.size.tolist()
-    tables = [0] * out.size if indices is None else indices.tolist()
-    symbols = []
-    for i, t in enumerate(tables):
-        lane = (first + i) % many
+    starts, ends = packed.cumulative[:-1].tolist(), packed.cumulative[1:].tolist()
+    frequencies = np.diff(packed.cumulative.astype(np.int64)).tolist()
+    bases, escapes = packed.base.tolist(), (packed.base.astype(np.int64) + packed.size).tolist()
+    tables = repeat(0, out.size) if indices is None else indices.tolist()
+    places, escaped = [], {}
+    for lane, t in zip(cycle([(first + i) % many for i in range(many)]), tables, strict=False):
         x = lanes[lane]
         slot = x & mask
-        at = bisect_right(cumulative, slot, base[t], base[t] + size[t] + 1) - 1
-        start = cumulative[at]
-        x = (cumulative[at + 1] - start) * (x >> precision) + slot - start
+        at = bisect_right(ends, slot, bases[t], escapes[t])
+        places.append(at)
+        x = frequencies[at] * (x >> precision) + slot - starts[at]
         if x < LOWEST and p < end:
             x = x << 32 | words[p]
             p += 1
-        symbol = value[at]
-        if at == base[t] + size[t]:
+        if at == escapes[t]:
             zigzag = shift = 0
             more = 128
             while more:
@@ -121,9 +121,9 @@ def decode(
                     p += 1
             if zigzag >= 1 << 32:
                 return -1
-            symbol = zigzag >> 1 ^ -(zigzag & 1)
+            escaped[len(places) - 1] = zigzag >> 1 ^ -(zigzag & 1)
         lanes[lane] = x
-        symbols.append(symbol)
     states[:] = lanes
-    out[:] = symbols
+    out[:] = packed.value[places]
+    out[list(escaped)] = list(escaped.values())
     return p

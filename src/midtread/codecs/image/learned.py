@@ -17,10 +17,10 @@ from typing import ClassVar
 import numpy as np
 
 from midtread.codecs.image import learned_model as models
-from midtread.codecs.image.learned_latents import CELL, Decoder, Quality
+from midtread.codecs.image.learned_latents import CELL, Decoder, Quality, quality_at
 from midtread.codecs.image.learned_refine import Refiner, refine_macs
 from midtread.codecs.image.learned_runtime import RUNTIMES, open_run
-from midtread.codecs.image.learned_tiles import KEPT, UNIT, Span, Tile, synthesise
+from midtread.codecs.image.learned_tiles import UNIT, Span, Tile, synthesise
 from midtread.codecs.image.wavelet import Wavelet
 from midtread.container import Chunk, File, Reader, read, write
 from midtread.container.file import Tag, shape_and_dtype
@@ -94,7 +94,7 @@ class Learned(Codec):
     def _encode(self, x: np.ndarray, progress: Callable[[float], None] | None) -> bytes:
         x = self.check(x)
         model, coder = models.load(self.model), open_coder(self.coder)
-        quality = Quality(model, place_of(self.quality))
+        quality = quality_at(model, place_of(self.quality))
         run = open_run(model, self.runtime, self.threads)
         head = _head(model, quality, self.coder)
         colours, payloads = _colours(x), list[bytes]()
@@ -145,8 +145,7 @@ class Learned(Codec):
         for body, (down, across) in zip(payloads, layout, strict=False):
             with stage("entropy"), expecting(worth):
                 sides = (down[1] - down[0], across[1] - across[0])
-                decoded = Decoder(quality, run, body, sides, coder).decode()
-                np.clip(decoded, *KEPT, out=y[slice(*down), slice(*across)], casting="unsafe")
+                y[slice(*down), slice(*across)] = Decoder(quality, run, body, sides, coder).decode()
         out = np.empty((*file.shape[:2], channels) if channels > 1 else file.shape, np.uint8)
         for tile in layout:
             with stage("synthesis"):
@@ -200,7 +199,7 @@ def _header(reader: Reader, near: str) -> tuple[Quality, Coder]:
         coder = open_coder(name)
     except UnknownNameError as error:
         raise BitstreamError(f"this file was written with a coder that is not known: {error}") from error
-    return Quality(models.of_digest(digest, near), place), coder
+    return quality_at(models.of_digest(digest, near), place), coder
 
 
 def _checked(file: File) -> tuple[int, int]:

@@ -3,29 +3,32 @@
     tile    u16 digest of all table indices │ u8 flags │ symbols, see `learned_streams`
     groups  z │ slice A, even squares │ A, odd │ B, even │ B, odd
 
-Flag bit g: the symbols of group g whose table is the narrowest are all 0, and not in the stream. Encoder and decoder
-take the same walk through the groups; the one chooses the symbols of a group, the other reads them.
+Flag bit g: the symbols of group g whose table is the narrowest are all 0, and not in the stream. Bit 4: the chunk is
+marked, see `learned_streams`. Encoder and decoder take the same walk through the groups; the one chooses the symbols of
+a group, the other reads them.
 """
 
 from __future__ import annotations
 
-import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from midtread.codecs.image import learned_integers as integers
 from midtread.codecs.image import learned_streams
-from midtread.codecs.image.learned_model import REACH, Model, Run
+from midtread.codecs.image.learned_model import Model, Run
 from midtread.container import Reader
+from midtread.container.reader import crc32
 from midtread.entropy.coder import Coder
+from midtread.entropy.loading import kernel
 from midtread.errors import BitstreamError, UsageError
 
 CELL = 4  # latents along a side for one position of z
 FARTHEST = 2**20  # a symbol's distance from 0
 LONE = 2  # symbols up to it are dropped under the narrowest table
+_MARKED = 1 << 4  # flag
 _MAPS = (0, 1, 1, 2)  # slices that a group is told of
 
 
@@ -90,11 +93,15 @@ class Quality:
         return np.exp2(worth)
 
 
+quality_at = lru_cache(16)(Quality)  # pictures of a series share one
+
+
 class Walk(ABC):
     """A way through the groups of a tile, and what all ways have in common."""
 
     def __init__(self, quality: Quality, run: Run) -> None:
         self.quality, self.model, self._run, self._digest = quality, quality.model, run, 0
+        self._twin = kernel("latents", 0)
 
     @abstractmethod
     def symbols(self, group: int, where: tuple[np.ndarray, slice], mean: np.ndarray, tables: np.ndarray) -> np.ndarray:
@@ -108,36 +115,36 @@ class Walk(ABC):
         """
 
     def go(self, z: np.ndarray, sides: tuple[int, int]) -> np.ndarray:
-        """Decoded latents in sixteenths of a step, int32 [rows, columns, latents].
+        """Decoded latents in sixteenths of a step, int16 [rows, columns, latents], clipped.
 
         Args:
             z: symbols, int32 [h, w, hyper].
             sides: rows and columns of latents.
         """
-        quality, model = self.quality, self.model
+        quality, model, twin = self.quality, self.model, self._twin
         height, width = (-(-side // CELL) * CELL for side in sides)
         known = integers.as_activations(z * integers.STEPS, integers.gain(-quality.log_gain_z))
         features = self._run("hyper_synthesis", {"z": known, "quality_offset": quality.offset})
         cuts = slice(0, model.slice_a), slice(model.slice_a, model.latents)
         maps = [np.zeros((height, width, cut.stop - cut.start), np.int8) for cut in cuts]
-        decoded = np.zeros((height * width, model.latents), np.int32)
+        decoded = np.empty((height * width, model.latents), np.int16)  # the padding is cut off
         squares = integers.checkerboard(*sides, width)
         for group, count in enumerate(_MAPS):
-            places, cut, log_gain = squares[group % 2], cuts[group // 2], quality.log_gain[cuts[group // 2]]
+            places, cut = squares[group % 2], cuts[group // 2]
             if not places.size:  # a picture of one latent has no odd squares
                 continue
             told = dict(zip("ab", maps[:count], strict=False))
             heads = self._run(f"prior{group}", {"features": features, "places": places, **told})
-            mean = integers.means(heads[:, : log_gain.size], quality.exact_gain[cut])
-            tables = integers.table_indices(heads[:, log_gain.size :], log_gain, len(model.tables))
-            self._digest = zlib.crc32(tables.data, self._digest)
-            part = self.symbols(group, (places, cut), mean, tables) * integers.STEPS
-            part += mean
-            decoded[places, cut] = part
-            if group < 3:
-                seen = integers.as_activations(part, quality.exact_return[cut])
-                maps[group // 2].reshape(height * width, -1)[places] = seen
+            mean, tables = twin.predict(heads, quality.exact_gain[cut], quality.log_gain[cut], len(model.tables))
+            self._digest = crc32(tables.data.cast("B"), self._digest)
+            symbols = self.symbols(group, (places, cut), mean, tables)
+            seen = maps[group // 2].reshape(height * width, -1)
+            twin.keep(symbols, mean, places, cut.start, quality.exact_return[cut], decoded, seen)
         return decoded.reshape(height, width, -1)[: sides[0], : sides[1]]
+
+    def _count(self, symbols: int) -> None:
+        """Note how many symbols are written or read: after many of them a compiled twin pays."""
+        self._twin = kernel("latents", min(symbols, learned_streams.PATIENT))
 
 
 class Encoder(Walk):
@@ -151,37 +158,25 @@ class Encoder(Walk):
 
     def __init__(self, quality: Quality, run: Run, y: np.ndarray, weigh: float) -> None:
         super().__init__(quality, run)
-        height, width = (-(-side // CELL) * CELL for side in y.shape[:2])
-        self._y = np.zeros((height, width, y.shape[2]), np.float32)
-        self._y[: y.shape[0], : y.shape[1]] = y
-        self._sides, self._weigh = (y.shape[0], y.shape[1]), weigh
+        missing = [(0, -side % CELL) for side in y.shape[:2]]
+        y = np.ascontiguousarray(y, np.float32)
+        self._y = np.pad(y, (*missing, (0, 0))) if any(after for _, after in missing) else y
+        self._sides, self._price = (y.shape[0], y.shape[1]), weigh * quality.price if weigh else None
         self._groups: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._coded: list[tuple[np.ndarray, np.ndarray]] = []
 
     def symbols(self, group: int, where: tuple[np.ndarray, slice], mean: np.ndarray, tables: np.ndarray) -> np.ndarray:
-        """Rounded, or weighed."""
+        """Rounded, or weighed.
+
+        A lone symbol where nobody expects one costs two bytes, and puts all the zeros around it into the stream: under
+        the narrowest table those up to LONE are dropped.
+        """
         places, cut = where
-        exact = self._y.reshape(-1, self._y.shape[2])[places, cut] - mean.astype(np.float32) / integers.STEPS
-        symbols = np.rint(exact)
-        if self._weigh:
-            symbols = self._nearer(exact, symbols, tables, self._weigh * self.quality.price[cut])
-        # a lone symbol where nobody expects one costs two bytes, and puts all the zeros around it into the stream
-        symbols[(tables == 0) & (np.abs(symbols) <= LONE)] = 0
-        chosen = np.clip(symbols, -FARTHEST, FARTHEST).astype(np.int32)
+        y, price = self._y.reshape(-1, self._y.shape[2]), None if self._price is None else self._price[cut]
+        twin, bits = self._twin, self.model.bits
+        chosen = twin.choose(y, places, cut.start, mean, tables, bits, price, LONE, FARTHEST)
         self._groups[group] = chosen, tables
         return chosen
-
-    def _nearer(self, exact: np.ndarray, symbols: np.ndarray, tables: np.ndarray, price: np.ndarray) -> np.ndarray:
-        """Symbols, each one nearer to 0 where that saves more bits than it costs."""
-        some = np.flatnonzero((symbols != 0) & (np.abs(symbols) <= REACH))
-        which, first, real = tables.reshape(-1)[some], symbols.reshape(-1)[some], exact.reshape(-1)[some]
-        second = first - np.sign(first)
-        bits = self.model.bits
-        saved = bits[which, first.astype(np.int64) + REACH] - bits[which, second.astype(np.int64) + REACH]
-        worse = (real - second) ** 2 - (real - first) ** 2
-        take = saved > worse * np.broadcast_to(price, exact.shape).reshape(-1)[some]
-        symbols.reshape(-1)[some[take]] = second[take]
-        return symbols
 
     def chosen(self, z: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Symbols and tables of each group, without writing them."""
@@ -195,21 +190,22 @@ class Encoder(Walk):
 
     def encode(self, z: np.ndarray, coder: Coder) -> tuple[bytes, np.ndarray]:
         """Bytes of the tile, and decoded latents."""
+        self._count(self._y.size)
         decoded = self.go(z, self._sides)
         flags = 0
         rows = np.broadcast_to(self.quality.tables_z, z.shape)
         parts = [(z.reshape(-1), np.ascontiguousarray(rows).reshape(-1))]
         for group, (symbols, tables) in self._groups.items():
             flat, rows = symbols.reshape(-1), tables.reshape(-1)
-            wide = rows > 0
-            kept = flat[wide]
+            kept = self._twin.pack(flat, rows)
             if np.count_nonzero(kept) == np.count_nonzero(flat):
                 flags |= 1 << group
-                flat, rows = kept, rows[wide]
+                flat, rows = kept, self._twin.pack(rows, rows)
             parts.append((flat, rows))
         self._coded = parts
-        head = (self._digest & 0xFFFF).to_bytes(2, "little") + bytes([flags])
-        return head + learned_streams.write(parts, self.model.tables, coder), decoded
+        data, marked = learned_streams.write(parts, self.model.tables, coder)
+        flags |= _MARKED if marked else 0
+        return (self._digest & 0xFFFF).to_bytes(2, "little") + bytes([flags]) + data, decoded
 
     def bits(self) -> float:
         """What the symbols of `encode` take by the tables alone."""
@@ -225,11 +221,12 @@ class Decoder(Walk):
         super().__init__(quality, run)
         reader, self._sides = Reader(data), sides
         self._stored = reader.uint(2, "digest", at_most=0xFFFF)
-        self._flags = reader.uint(1, "flags", at_most=(1 << len(_MAPS)) - 1)
+        self._flags = reader.uint(1, "flags", at_most=2 * _MARKED - 1)
         cells = tuple(-(-side // CELL) for side in sides)
         self._z_shape = (*cells, quality.tables_z.size)
         most = sides[0] * sides[1] * self.model.latents + int(np.prod(self._z_shape))
-        self._source = learned_streams.read(reader.take(reader.left, "symbols"), self.model.tables, coder, most)
+        data, marked = reader.take(reader.left, "symbols"), bool(self._flags & _MARKED)
+        self._source = learned_streams.read(data, self.model.tables, coder, most, marked)
 
     def _take(self, tables: np.ndarray) -> np.ndarray:
         symbols = self._source.take(tables)
@@ -241,12 +238,11 @@ class Decoder(Walk):
         """From the stream."""
         if not self._flags >> group & 1:
             return self._take(tables.reshape(-1)).reshape(tables.shape)
-        out, wide = np.zeros(tables.shape, np.int32), tables > 0
-        out[wide] = self._take(tables[wide])
-        return out
+        return self._twin.unpack(self._take(self._twin.pack(tables, tables)), tables)
 
     def decode(self) -> np.ndarray:
-        """Decoded latents in sixteenths of a step, int32 [rows, columns, latents]."""
+        """Decoded latents in sixteenths of a step, int16 [rows, columns, latents]."""
+        self._count(self._sides[0] * self._sides[1] * self.model.latents)
         rows = np.broadcast_to(self.quality.tables_z, self._z_shape)
         z = self._take(np.ascontiguousarray(rows).reshape(-1)).reshape(self._z_shape)
         try:

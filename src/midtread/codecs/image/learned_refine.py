@@ -27,7 +27,7 @@ import numpy as np
 from midtread.codecs.image.learned_integers import STEPS
 from midtread.codecs.image.learned_latents import Encoder, Quality
 from midtread.codecs.image.learned_model import ANCHORS, FINE, Run
-from midtread.codecs.image.learned_tiles import KEPT, UNIT, Tile, around, hyper_symbols, latents, stages, synthesise
+from midtread.codecs.image.learned_tiles import UNIT, Tile, around, hyper_symbols, latents, stages, synthesise
 from midtread.spec import stage
 
 # Chosen on pictures of the training set; factors of the curvature that is measured when a model is frozen.
@@ -81,7 +81,7 @@ class Window:
     def whole(self, decoded: np.ndarray) -> np.ndarray:
         """The window's latents with those of the tile put in, int32."""
         found = self.outside.copy()
-        found[self.inner] = np.clip(decoded, *KEPT)
+        found[self.inner] = decoded
         return found
 
     def worth(self, decoded: np.ndarray) -> float:
@@ -144,7 +144,8 @@ class Refiner:
         """Latents of the tile and its surroundings in steps, float32, and the symbols of z of the tile."""
         (rows, columns), inner = around(tile, self._reach, self._ends)
         y = latents(self._runs[0], self._quality, self._x, ((rows.start, rows.stop), (columns.start, columns.stop)))
-        return y * self._quality.gain, hyper_symbols(self._runs[0], self._quality, y[inner])
+        z = hyper_symbols(self._runs[0], self._quality, y[inner])
+        return np.multiply(y, self._quality.gain, out=y), z
 
     def choose(self, tile: Tile, y: np.ndarray, z: np.ndarray) -> Choice:
         """The choice for a tile: y and z as `analyse` gave them."""
@@ -163,7 +164,7 @@ class Refiner:
         """Remember what a tile decodes to: its neighbours are seen together with it."""
         if self._effort == "high":
             where = tuple(slice(*span) for span in tile)
-            self._decoded[where], self._known[where] = np.clip(decoded, *KEPT), True
+            self._decoded[where], self._known[where] = decoded, True
 
     def _window(self, tile: Tile, outside: np.ndarray) -> Window:
         outer, inner = around(tile, self._reach, self._ends)

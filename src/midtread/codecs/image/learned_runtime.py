@@ -9,6 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from midtread.codecs.image.learned_gradient import Gradient
+from midtread.codecs.image.learned_graphs import Network
 from midtread.codecs.image.learned_model import Model, Run
 from midtread.errors import BitstreamError, MissingError
 
@@ -28,7 +30,7 @@ def open_run(model: Model, runtime: str, threads: int) -> Run:
 
 
 class _OnnxRuntime:
-    """Sessions of the graphs, each opened when it is first needed."""
+    """Sessions of the networks, each opened when it is first needed."""
 
     def __init__(self, model: Model, threads: int) -> None:
         import onnxruntime
@@ -43,13 +45,36 @@ class _OnnxRuntime:
         self._session = lru_cache(16)(self._open)
 
     def _open(self, name: str):  # type: ignore[no-untyped-def]
-        path = self._model.folder / f"{name}.onnx"
-        if not path.is_file():
-            raise MissingError(f"the learned model in {self._model.folder} lacks {path.name}; freeze it again")
+        model, network = self._model, Gradient if name == "refine" else Network
+        graph = network(name, model.tensors, {key: int(value) for key, value in model.facts["config"].items()})
         try:
-            return self._module.InferenceSession(str(path), self._options, providers=["CPUExecutionProvider"])
+            return self._module.InferenceSession(graph.build(), self._options, providers=["CPUExecutionProvider"])
+        except BitstreamError:
+            raise
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
-            raise BitstreamError(f"{path} is damaged or does not fit its weights: {error}") from error
+            raise BitstreamError(f"the weights in {model.folder} do not fit each other: {error}") from error
 
     def __call__(self, name: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-        return self._session(name).run(None, inputs)[0]
+        session = self._session(name)
+        if name == "refine":
+            inputs = inputs | {key: _eighths(inputs[key]) for key in ("target", "weight")}
+        try:
+            out = session.run(None, inputs)[0]
+        except Exception as error:  # weights may fit each other but not what they are given
+            raise BitstreamError(f"{self._model.folder}: the graph {name!r} does not run: {error}") from error
+        return _pixels(out) if name == "synthesis" else out
+
+
+def _eighths(pixels: np.ndarray) -> np.ndarray:
+    """[8 h, 8 w, 3] of any type -> [1, h, w, 192], 8 x 8 pixels each; eight pixels of a row are moved as one."""
+    height, width, _ = pixels.shape
+    rows = np.ascontiguousarray(pixels).reshape(height, width // 8, 24).view(f"V{24 * pixels.itemsize}")
+    moved = np.ascontiguousarray(rows.reshape(height // 8, 8, width // 8).transpose(0, 2, 1))
+    return moved.view(pixels.dtype).reshape(1, height // 8, width // 8, 192)
+
+
+def _pixels(eighths: np.ndarray) -> np.ndarray:
+    """uint8 [1, h, w, 192], 8 x 8 pixels each -> [8 h, 8 w, 3], the way back."""
+    _, height, width, _ = eighths.shape
+    rows = np.ascontiguousarray(eighths[0].view("V24").transpose(0, 2, 1))
+    return rows.view(np.uint8).reshape(8 * height, 8 * width, 3)

@@ -12,7 +12,6 @@ from midtread.codecs.image.learned_latents import CELL, Quality
 from midtread.codecs.image.learned_model import Run
 
 UNIT = 16  # pixels along a side for one latent
-KEPT = -(2**15), 2**15 - 1  # sixteenths of a step: what a decoder keeps of a latent
 
 Span = tuple[int, int]  # first and last (one beyond), latents
 Tile = tuple[Span, Span]
@@ -55,7 +54,9 @@ def stages(quality: Quality, network: str) -> dict[str, np.ndarray]:
 def hyper_symbols(run: Run, quality: Quality, y: np.ndarray) -> np.ndarray:
     """Symbols of z, int32 [h, w, hyper]."""
     missing = [(0, -side % CELL) for side in y.shape[:2]]
-    z = run("hyper_analysis", {"y": np.pad(y, (*missing, (0, 0)))[None]})[0] * quality.gain_z
+    if any(after for _, after in missing):
+        y = np.pad(y, (*missing, (0, 0)))
+    z = run("hyper_analysis", {"y": np.ascontiguousarray(y)[None]})[0] * quality.gain_z
     return np.clip(np.rint(z), -127, 127).astype(np.int32)
 
 
