@@ -30,7 +30,7 @@ def _part(width: Any, mine: Any, decision: Any) -> Any:
 
 
 @inlined
-def _shift(low: Any, width: Any, out: Any, count: Any) -> Any:
+def shift(low: Any, width: Any, out: Any, count: Any) -> Any:
     """Carry, and move bytes out -> (low, width, count)."""
     if low >> uint64(32):
         low &= uint64(0xFFFFFFFF)
@@ -57,7 +57,7 @@ def _decide(low: Any, width: Any, out: Any, count: Any, mine: Any, decision: Any
     else:
         width = part
     _learn(mine, decision, yes)
-    return _shift(low, width, out, count)
+    return shift(low, width, out, count)
 
 
 @jit
@@ -71,12 +71,12 @@ def _long(low: int, width: int, out: np.ndarray, count: int, mine: np.ndarray, r
     for i in range(length - 2, -1, -1):
         width >>= uint64(1)
         low += width * ((rest >> uint64(i)) & uint64(1))
-        low, width, count = _shift(low, width, out, count)
+        low, width, count = shift(low, width, out, count)
     return low, width, count
 
 
 @jit
-def _shortest(low: int, width: int) -> tuple[int, int]:
+def shortest(low: int, width: int) -> tuple[int, int]:
     """(bytes, value) as in `cabac_slow.shortest`."""
     size, value = 0, uint64(0)
     for size in range(5):
@@ -107,16 +107,16 @@ def encode(symbols: np.ndarray, contexts: np.ndarray, count: int, out: np.ndarra
     for i in range(15, -1, -1):
         width >>= uint64(1)
         low += width * (uint64(END >> i) & uint64(1))
-        low, width, done = _shift(low, width, out, done)
-    size, value = _shortest(low, width)
-    low, width, done = _shift(value, uint64(1) << uint64(32), out, done)
+        low, width, done = shift(low, width, out, done)
+    size, value = shortest(low, width)
+    low, width, done = shift(value, uint64(1) << uint64(32), out, done)
     for i in range(size):
         out[done + i] = uint8(low >> uint64(24 - 8 * i))
     return done + size
 
 
 @inlined
-def _move(code: Any, width: Any, p: Any, data: Any) -> Any:
+def move(code: Any, width: Any, p: Any, data: Any) -> Any:
     """Move bytes in -> (code, width, p)."""
     while width < uint64(1 << 24):
         code = (code << uint64(8)) | (uint64(data[p]) if p < data.size else uint64(0))
@@ -136,7 +136,7 @@ def _ask(code: Any, width: Any, p: Any, data: Any, mine: Any, decision: Any) -> 
     else:
         width = part
     _learn(mine, decision, yes)
-    code, width, p = _move(code, width, p, data)
+    code, width, p = move(code, width, p, data)
     return yes, code, width, p
 
 
@@ -149,7 +149,7 @@ def _bits(code: int, width: int, p: int, data: np.ndarray, count: int) -> tuple[
         bit = uint64(code >= width)
         code -= width * bit
         value = (value << uint64(1)) | bit
-        code, width, p = _move(code, width, p, data)
+        code, width, p = move(code, width, p, data)
     return value, code, width, p
 
 
@@ -200,5 +200,5 @@ def decode(out: np.ndarray, contexts: np.ndarray, count: int, data: np.ndarray) 
     number = uint64(0)
     for i in range(p - 4, p):
         number = (number << uint64(8)) | (uint64(data[i]) if i < data.size else uint64(0))
-    size, last = _shortest((number - code) & uint64(0xFFFFFFFF), width)
+    size, last = shortest((number - code) & uint64(0xFFFFFFFF), width)
     return value == uint64(END) and data.size == p - 4 + size and (last & uint64(0xFFFFFFFF)) == number

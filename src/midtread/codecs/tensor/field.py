@@ -28,8 +28,9 @@ from midtread.codecs.tensor.field_grid import Box, Grid
 from midtread.container import Chunk, Header
 from midtread.container.file import Parts, Tag, shape_and_dtype
 from midtread.entropy.loading import expecting
-from midtread.errors import MissingError, UsageError
-from midtread.spec import FLOATS, INTEGERS, Accepts, Codec, Knob, Limits, check_choice, check_range, missing
+from midtread.errors import UsageError
+from midtread.kernels import cuda
+from midtread.spec import FLOATS, INTEGERS, Accepts, Codec, Knob, Limits, check_choice, check_range
 
 __all__ = ["Field", "decode", "decode_region"]
 
@@ -233,12 +234,7 @@ class Field(Codec):
 
 def _gpu() -> Any:
     """What this codec is on a GPU. Raises MissingError, UsageError."""
-    if line := missing((("numba_cuda", "pip install 'midtread[gpu]'"),)):
-        raise MissingError(f"codec 'field': device='cuda' needs numba-cuda: {line}")
-    from numba import cuda
-
-    if not cuda.is_available():
-        raise UsageError("codec 'field': device='cuda' found no GPU with CUDA on this machine; leave device='cpu'")
+    cuda.require("codec 'field'")
     return import_module("midtread.codecs.tensor.field_cuda")
 
 
