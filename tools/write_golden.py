@@ -19,7 +19,16 @@ GOLDEN = Path(__file__).parents[1] / "tests" / "golden"
 
 # Settings beyond the defaults whose bytes are promised too: v1-<name>.mt.
 VARIANTS = {
-    "learned": {"fine": {"quality": 60.0}, "range": {"quality": 45.5, "effort": "high", "coder": "range"}},
+    "gaussian": {
+        "layers": {"count": 200, "step": 6.0, "layers": 8},
+        "uniform": {"count": 60, "step": 40.0, "quantizer": "uniform"},
+        "vq": {"count": 300, "step": 40.0, "quantizer": "vq"},
+    },
+    "learned": {
+        "fine": {"quality": 60.0},
+        "m": {"model": "m"},
+        "range": {"quality": 45.5, "effort": "high", "coder": "range"},
+    },
     "wavelet": {"lossless": {"lossless": True}, "layers": {"layers": 3, "step": 2.0}},
     "pipeline": {
         "digits": {"transform": "klt+dct", "quantizer": "digit-planes", "model": "adaptive", "coder": "range"},

@@ -72,6 +72,7 @@ CODECS = Registry(
         "av1": f"{_EXTERNAL}.av1:Av1",
         "compressai": f"{_EXTERNAL}.compressai:CompressAI",
         "vqvae": f"{_EXTERNAL}.vqvae:VqVae",
+        "gaussian": "midtread.codecs.image.gaussian:Gaussian",
         "wavelet": "midtread.codecs.image.wavelet:Wavelet",
         "learned": "midtread.codecs.image.learned:Learned",
         "pipeline": "midtread.codecs.pipeline.codec:Pipeline",

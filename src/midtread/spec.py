@@ -157,6 +157,16 @@ class Codec(ABC):
         """`decode` under the caller's limits, for codecs that know them; for the others theirs hold, too."""
         return self.decode(data)
 
+    def decode_part(
+        self, data: bytes, *, scale: float = 1.0, region: tuple[int, int, int, int] | None = None,
+        limits: Limits = Limits(),
+    ) -> np.ndarray:  # fmt: skip
+        """The picture at another size, or a region (top, left, height, width) of that, without decoding all of it.
+
+        Raises UsageError: this codec cannot, or not so; BitstreamError, LimitError as `decode`.
+        """
+        raise UsageError(f"codec {self.name!r} decodes whole pictures at their own size; resize or crop the result")
+
     @classmethod
     def backend(cls) -> str:
         """Library and version that does the work, as in 'libwebp 1.6.0'."""
@@ -171,6 +181,13 @@ class Codec(ABC):
     def chroma(self) -> str:
         """Chroma format with these options: '4:4:4', '4:2:0', ..."""
         return "4:4:4"
+
+    def aim(self, x: np.ndarray, option: str, wanted: float) -> dict[str, Any]:
+        """Options, the knob among them, that are likely to reach a goal, where that can be told without encoding.
+
+        A search begins there and turns the knob only. option: "rate_bpp", "size_bytes", "psnr_db" or "max_error".
+        """
+        return {}
 
     def complexity(self) -> Complexity | None:
         """What the network of a learned codec costs with these options; None: there is no network."""

@@ -98,6 +98,7 @@ def decode(
     /,
     *,
     base: Path | None = None,
+    scale: float = 1.0,
     partial: Annotated[bool, Parameter(negative=())] = False,
     drop_metadata: Annotated[bool, Parameter(negative=())] = False,
     max_elements: int | None = None,
@@ -108,19 +109,21 @@ def decode(
         source: a midtread file, or JPEG, AVIF, JPEG XL, WebP ...
         target: x.png, x.tif, x.ppm, x.npy, x.safetensors ...; see `midtread list formats`.
         base: the checkpoint or array that the file was encoded against with --base; another one is refused.
-        partial: of a midtread file that was cut off, take what is there: a coarser picture (codec wavelet), or an error
-            where that is not enough.
+        scale: of the sides, for codecs that decode to other sizes: gaussian 0.25 to 8, wavelet 0.5, 0.25 ...
+        partial: of a midtread file that was cut off, take what is there: a coarser picture (codecs wavelet,
+            gaussian), or an error where that is not enough.
         drop_metadata: leave ICC profile, Exif and XMP behind when the target cannot hold them.
         max_elements: allow pictures with this many samples.
     """
     if base is not None:
-        if partial:
-            raise UsageError("--partial does not go with --base: the codecs that take a base have no coarser picture")
+        if partial or scale != 1:
+            option = "--partial" if partial else "--scale"
+            raise UsageError(f"{option} does not go with --base: the codecs that take a base have no other picture")
         picture = _load_against(source, base, max_elements)
-    elif (made := _decode_into_npy(source, target, max_elements)) is not None:
+    elif scale == 1 and (made := _decode_into_npy(source, target, max_elements)) is not None:
         return made
     else:
-        picture = _load(source, max_elements, partial=partial)
+        picture = _load(source, max_elements, partial=partial, scale=scale)
     media.save(target, picture, drop_metadata=drop_metadata)
     return f"{target}  {_shape(picture.array)}  {picture.array.dtype}"
 
@@ -246,14 +249,16 @@ def _codec_for(target: Path, codec: str | None) -> tuple[str, bool]:
     return codec, False
 
 
-def _load(path: Path, max_elements: int | None, *, partial: bool = False) -> media.Picture:
+def _load(path: Path, max_elements: int | None, *, partial: bool = False, scale: float = 1.0) -> media.Picture:
     limits = _limits(max_elements)
     with _of(path):
-        if (picture := media.open_array(path, limits)) is not None:
+        if scale == 1 and (picture := media.open_array(path, limits)) is not None:
             return picture
         data = media.read_bytes(path, limits)
         if partial and container.is_midtread(data):
             data = container.arrived(data, limits)
+        if scale != 1:
+            return files.read_part(data, scale=scale, limits=limits)
         return files.read(data, limits=limits)
 
 

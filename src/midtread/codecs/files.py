@@ -72,16 +72,44 @@ def to_container(
     return container.write(container.File(file.codec, file.dtype, file.shape, file.chunks + extra))
 
 
-def decode(data: bytes, *, limits: Limits = Limits()) -> np.ndarray:
+def decode(
+    data: bytes,
+    *,
+    scale: float = 1.0,
+    region: tuple[int, int, int, int] | None = None,
+    limits: Limits = Limits(),
+) -> np.ndarray:
     """The array in any midtread file, or in any native file known by its magic bytes.
 
     A midtread file decodes to exactly the shape and dtype that its header declares.
 
+    Args:
+        data: the file.
+        scale: of the sides, for codecs that decode to other sizes: gaussian 0.25 to 8, wavelet 1/2, 1/4 ...
+        region: (top, left, height, width) in pixels at that scale, for the same codecs.
+        limits: of what is made.
+
     Raises:
         BitstreamError: damaged, truncated or unknown bytes.
         LimitError: the picture is larger than `limits` allows.
+        UsageError: this codec decodes at its own size only, or the region is not inside the picture.
     """
-    return read(data, limits=limits).array
+    if scale == 1 and region is None:
+        return read(data, limits=limits).array
+    return read_part(data, scale=scale, region=region, limits=limits).array
+
+
+def read_part(
+    data: bytes, *, scale: float, region: tuple[int, int, int, int] | None = None, limits: Limits = Limits()
+) -> media.Picture:
+    """Like `decode` at another size or of a region, with the ICC profile, Exif and XMP that the file carries."""
+    if not container.is_midtread(data):
+        raise UsageError("only midtread files decode at other sizes or by region; decode it and resize the picture")
+    file = container.read(data, limits)
+    if file.codec not in CODECS.names():
+        raise BitstreamError(f"this file was made by codec {file.codec!r}, which is not installed here")
+    x = open_codec(file.codec).decode_part(data, scale=scale, region=region, limits=limits)
+    return media.Picture(x, file.find(Tag.ICC), file.find(Tag.EXIF), file.find(Tag.XMP), "midtread", None)
 
 
 def read(data: bytes, *, limits: Limits = Limits()) -> media.Picture:

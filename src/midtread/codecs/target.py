@@ -95,7 +95,13 @@ def encode_to(
     if max_trials < 2:
         raise UsageError(f"max_trials={max_trials}; a search needs at least 2")
     search = _Search(x, name, options, goal, finish, progress)
-    best, exact, note = search.run(max_trials)
+    try:
+        best, exact, note = search.run(max_trials)
+    except UsageError:
+        if search.aimed is None:
+            raise
+        search = _Search(x, name, options, goal, finish, progress, aim=False)  # what it aimed at is out of reach there
+        best, exact, note = search.run(max_trials)
     x_hat = open_codec(name, **search.options(best.value)).decode(best.raw)
     return Reached(
         data=best.data,
@@ -147,11 +153,15 @@ class _Search:
         goal: _Goal,
         finish: Callable[[bytes], bytes],
         progress: Callable[[int, float, int], None] | None,
+        *,
+        aim: bool = True,
     ) -> None:
-        self.x, self.name, self.given, self.goal = x, name, options, goal
+        self.x, self.name, self.goal = x, name, goal
         self.finish, self.progress = finish, progress
         self.count = 0
-        self.knob = _knob_of(name, options)
+        codec, self.knob = _knob_of(name, options)
+        aimed = codec.aim(x, goal.option, goal.wanted) if aim else {}
+        self.given, self.aimed = {**options, **aimed}, aimed.get(self.knob.option)
         self.end = self.knob.high - self.knob.low if self.knob.integer else 1.0
 
     def run(self, max_trials: int) -> tuple[_Trial, bool, str]:
@@ -216,8 +226,9 @@ class _Search:
         return value if self.knob.integer else min(max(float(f"{value:.5g}"), self.knob.low), self.knob.high)
 
     def _start(self) -> float:
-        """The position of the codec's default; the middle, where it has none."""
-        default: Any = next(f.default for f in dataclasses.fields(CODECS.get(self.name)) if f.name == self.knob.option)
+        """The position where the codec aims, or that of its default; the middle, where it has none."""
+        fields = dataclasses.fields(CODECS.get(self.name))
+        default: Any = self.aimed or next(field.default for field in fields if field.name == self.knob.option)
         low, high = self.knob.low, self.knob.high
         value = self.knob.at(0.5) if default is None else float(default)
         if self.knob.log:
@@ -233,7 +244,7 @@ class _Search:
         """A position past the goal by the slope so far; None at the end of the knob."""
         if trial.position == (self.end if toward_finer else 0):
             return None
-        stride = self.end / 8
+        stride = self.end / (8 if self.aimed is None else 64)
         if previous and previous.score != trial.score:
             slope = (trial.score - previous.score) / (trial.position - previous.position)
             aim = abs((self.goal.score - trial.score) / slope) if slope > 0 else math.inf
@@ -294,8 +305,8 @@ class _Search:
             raise UsageError(f"codec {self.name!r} cannot reach {self.goal}: {what}")
 
 
-def _knob_of(name: str, options: dict[str, Any]) -> Knob:
-    """The knob to turn. Raises UsageError when there is none, or `options` hold it."""
+def _knob_of(name: str, options: dict[str, Any]) -> tuple[Codec, Knob]:
+    """The codec and the knob to turn. Raises UsageError when there is none, or `options` hold it."""
     codec = open_codec(name, **options)  # checks the options, too
     knob = codec.knob
     if knob is None:
@@ -304,4 +315,4 @@ def _knob_of(name: str, options: dict[str, Any]) -> Knob:
         raise UsageError(f"codec {name!r} with lossless=True has one size; leave lossless out to aim at something")
     if knob.option in options:
         raise UsageError(f"the search chooses {knob.option} itself; leave {knob.option}={options[knob.option]!r} out")
-    return knob
+    return codec, knob

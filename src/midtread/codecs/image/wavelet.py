@@ -109,6 +109,23 @@ class Wavelet(Codec):
         """`decode` under the caller's limits."""
         return decode_part(data, limits=limits)
 
+    def decode_part(
+        self, data: bytes, *, scale: float = 1.0, region: tuple[int, int, int, int] | None = None,
+        limits: Limits = Limits(),
+    ) -> np.ndarray:  # fmt: skip
+        """At 1, 1/2, 1/4 ... of its sides."""
+        drop = round(-math.log2(scale)) if 0 < scale < math.inf else -1
+        if drop < 0 or scale != 2.0**-drop:
+            raise UsageError(f"scale={scale}; codec 'wavelet' decodes at 1, 1/2, 1/4, 1/8 ... of its size")
+        if region is None:
+            return decode_part(data, drop, limits=limits)
+        top, left, height, width = (side << drop for side in region)
+        rows, columns = read(data, limits).shape[:2]
+        inside = min(top, left) >= 0 and min(height, width) > 0
+        if not (inside and top + height < rows + (1 << drop) and left + width < columns + (1 << drop)):
+            raise UsageError(f"region {region} is not within the picture of {rows} x {columns} pixels at scale {scale}")
+        return decode_part(data, drop, ((top, min(top + height, rows)), (left, min(left + width, columns))), limits)
+
     def _lossy(self, x: np.ndarray) -> tuple[bytes, list[bytes]]:
         step = round(self.step / STEP_UNIT)
         with stage("transform"):
