@@ -21,15 +21,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from midtread.bench import report_data, report_field_images, report_images
+from midtread.bench import report_data, report_field_images, report_gaussians, report_images
 from midtread.bench.query import Records, Row
 from midtread.errors import BitstreamError, MissingError, UsageError
 
 # in this order: each may use what stands before it
 SCRIPTS = (
     "core", "controls", "network", "board", "plot", "grid", "curves", "speed", "fields", "stages", "zoom", "viewer",
-    "slices", "downloads",
+    "slices", "gaussians", "downloads",
 )  # fmt: skip
+_FOR_GAUSSIANS = 5  # one part in so many of the pictures' bytes, where there are files of Gaussians
 
 
 def build(
@@ -65,8 +66,11 @@ def build(
     entries = run["viewer"] if picture_bytes > 0 else []
     fields = [entry for entry in entries if entry["original"].endswith(".npy")]
     shown = [entry for entry in entries if entry not in fields]
-    pictures = report_images.viewer(records, shown, budget_bytes=picture_bytes, decode=decode)
-    pictures |= _with_fields(pictures, records, fields, picture_bytes, decode)
+    gaussians, skipped = report_gaussians.viewer(records, shown, budget_bytes=picture_bytes // _FOR_GAUSSIANS)
+    left = picture_bytes - report_gaussians.bytes_of(gaussians)
+    pictures = report_images.viewer(records, shown, budget_bytes=left, decode=decode)
+    pictures |= _with_fields(pictures, records, fields, left, decode)
+    pictures |= {"gaussians": gaussians, "skipped": pictures["skipped"] + skipped}
     page = render({**data, "csv": table}, pictures)
     _write(folders[0] / "points.csv", table)
     return _write(folders[0] / "index.html", page)

@@ -155,6 +155,11 @@ def _window(plane: np.ndarray, mask: np.ndarray | None) -> tuple[slice, slice]:
     return slice(top, top + height), slice(left, left + width)
 
 
+def error_map(error: np.ndarray) -> bytes:
+    """Errors float [H, W], 1 the end of the scale, in the colours of errors as AVIF; beyond it they have their own."""
+    return _picture(error, (0.0, 1.0), _ERROR, None)
+
+
 def _picture(plane: np.ndarray, limits: tuple[float, float], colors: Sequence[str], mask: np.ndarray | None) -> bytes:
     """A plane in colours from the lower to the upper limit, as AVIF 4:4:4; errors over the bound have their own."""
     import imagecodecs

@@ -17,7 +17,9 @@ byId("download-json").addEventListener("click", () => {
 
 buildViewer();
 buildSlices();
+buildGaussians();
 update({});
 onResize(byId("curves-chart"), drawCurves);
 onResize(byId("speed-chart"), drawSpeed);
 if (byId("slices")) onResize(byId("slices"), drawSpectra);
+if (byId("gaussians")) onResize(byId("fit-chart"), drawFits);
