@@ -1,6 +1,7 @@
-"""`field` and `learned` on a GPU: what the CPU gives, then speed; the table of CompressAI-Science beside ours.
+"""`field`, `learned`, `gaussian` on a GPU: what the CPU gives, then speed; CompressAI-Science's table beside ours.
 
     python benchmarks/gpu.py            # prints tables, writes benchmarks/results/gpu.json; some 4 minutes; 2: no GPU
+    python benchmarks/gpu.py gaussian   # that alone, to results/gpu_gaussian.json
 
 From a bare checkout: PYTHONPATH=src, with numpy, numba, numba-cuda, zstandard, imagecodecs (CRC-32), Pillow, and for
 `learned` torch and onnxruntime.
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import gpu_gaussian
 import gpu_learned
 
 SHAPES = {"512 x 3 x 128 x 128": (512, 3, 128, 128), "1 GiB": (1024, 512, 512)}
@@ -320,6 +322,14 @@ def gpu() -> str:
         return f"unknown ({type(error).__name__})"
 
 
+def write(name: str, good: bool, record: dict[str, Any]) -> int:
+    """The record to a file; the exit status."""
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"\n{'all checks hold' if good else 'SOME CHECKS FAILED'}; {path}")
+    return 0 if good else 1
+
+
 def main() -> int:
     try:
         from numba import cuda
@@ -335,8 +345,15 @@ def main() -> int:
     from midtread.bench.field_datasets import turbulence
 
     warnings.simplefilter("ignore")
-    before, roofline = gpu(), roofline_gbps()
-    print(f"{before}\ndevice copy {roofline:.0f} GB/s read and written\n\nthe same as on the CPU?")
+    record: dict[str, Any] = {
+        "machine": machine.describe(), "versions": machine.versions(), "commit": machine.commit(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"), "gpu_before": gpu(),
+    }  # fmt: skip
+    if sys.argv[1:] == ["gaussian"]:
+        gaussian = gpu_gaussian.check(timed_ms, replayed_ms)
+        return write("gpu_gaussian", gaussian["good"], record | {"gpu_after": gpu(), "gaussian": gaussian})
+    roofline = roofline_gbps()
+    print(f"{record['gpu_before']}\ndevice copy {roofline:.0f} GB/s read and written\n\nthe same as on the CPU?")
     checks = [
         check(x, options, f"{what}, {mode} mode", mode) for mode in ("fast", "ratio") for what, x, options in nasty()
     ]
@@ -380,22 +397,19 @@ def main() -> int:
         print(f"{row['codec']} ({row['device']})".ljust(30) + "".join(f"{cell:>13}" for cell in cells))
     print("\n`learned`: symbols of the CPU, pixels within 1 (bf16: 2)")
     learned = gpu_learned.check()
+    print("\n`gaussian`: numbers and pixels of the CPU")
+    gaussian = gpu_gaussian.check(timed_ms, replayed_ms)
     good = all(row["same_bytes"] and row["same_values"] and row["bound_held"] for row in checks)
-    good = good and all(row["good"] for row in learned or ())
+    good = good and all(row["good"] for row in learned or ()) and gaussian["good"]
     good = good and all(row["same_bytes"] and row["same_values"] for row in ratios) and tensors is not False
     for name, target in TARGETS_GBPS.items():
         least = min(max(row[name]["gbps"], row[name]["replayed_gbps"] or 0) for row in speeds)
         print(f"{name}: {least:.0f} GB/s or more, {target:.0f} asked: {'holds' if least >= target else 'MISSED'}")
-    record = {
-        "machine": machine.describe(), "versions": machine.versions(), "commit": machine.commit(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"), "gpu_before": before, "gpu_after": gpu(),
-        "roofline_gbps": roofline, "repeats": REPEATS, "checks": checks, "tensors": tensors, "fast": speeds,
-        "ratio": ratios, "science": table, "learned": learned,
+    record |= {
+        "gpu_after": gpu(), "roofline_gbps": roofline, "repeats": REPEATS, "checks": checks, "tensors": tensors,
+        "fast": speeds, "ratio": ratios, "science": table, "learned": learned, "gaussian": gaussian,
     }  # fmt: skip
-    path = Path(__file__).parent / "results" / "gpu.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"\n{'all checks hold' if good else 'SOME CHECKS FAILED'}; {path}")
-    return 0 if good else 1
+    return write("gpu", good, record)
 
 
 if __name__ == "__main__":
