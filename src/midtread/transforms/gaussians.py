@@ -9,8 +9,11 @@ band draws only the Gaussians that reach it. `kernels/splat_slow.py` says what t
 from __future__ import annotations
 
 import math
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -28,8 +31,7 @@ DEVICES = ("cpu", "cuda")
 MOST_EVALUATIONS = 2**36  # of a Gaussian at a pixel, in one call: about 15 s of one core
 MOST_OPACITY = np.float32(0.99)
 _MAGNITUDES = (1e-6, 1e6)  # what comes of these stays within float32
-_BAND_SAMPLES = 2**17  # float32 of a band: they stay in a core's second cache
-_BAND_ROWS = 64  # at least: a Gaussian on the edge of two bands costs twice
+_BAND_SAMPLES = 2**20  # float32 of a band, about: each has its overhead, and Gaussians on an edge are drawn twice
 
 Region = tuple[int, int, int, int]  # top, left, height, width
 
@@ -160,7 +162,8 @@ def _fill(placed: _Placed, background: np.ndarray | None, threads: int, device: 
         gpu.draw(placed.xy, placed.factor, placed.colour, background, out)
         return
     height, width, channels = out.shape
-    rows = max(_BAND_SAMPLES // (-(-width // LANES) * LANES * channels), _BAND_ROWS)
+    bands = -(-out.size // _BAND_SAMPLES)
+    rows = -(-height // (-(-bands // threads) * threads))
 
     def draw(start: int) -> None:
         _draw(placed, start, min(start + rows, height), background, out)
@@ -169,8 +172,16 @@ def _fill(placed: _Placed, background: np.ndarray | None, threads: int, device: 
         for start in range(0, height, rows):
             draw(start)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(draw, range(0, height, rows)))
+        list(_pool(threads).map(draw, range(0, height, rows)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: to start them takes as long as a tenth of a picture."""
+    return ThreadPoolExecutor(threads, "midtread-draw")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads stay behind in a fork
 
 
 def on_gpu(device: str) -> ModuleType:
@@ -240,14 +251,24 @@ def _place(gaussians: Gaussians, scale: float, left: int, top: int, width: int, 
     )
 
 
+_kept = threading.local()
+
+
+def _scratch(samples: int) -> np.ndarray:
+    """Float32 of this thread, with anything in them: memory that is new each time takes longer to get than to fill."""
+    if getattr(_kept, "samples", np.empty(0)).size < samples:
+        _kept.samples = np.empty(samples, np.float32)
+    strips: np.ndarray = _kept.samples[:samples]
+    return strips
+
+
 def _draw(placed: _Placed, start: int, stop: int, background: np.ndarray | None, out: np.ndarray) -> None:
     """Fill the rows `start` to `stop` of the picture `out` [height, width, channels]."""
     _, width, channels = out.shape
     rows, chunks = stop - start, -(-width // LANES)
     here = np.flatnonzero((placed.low[1] < stop) & (placed.high[1] > start))
-    strips = np.zeros(chunks * rows * channels * LANES, np.float32)
-    if background is not None:
-        strips.reshape(-1, channels, LANES)[...] = background[:, None]
+    strips = _scratch(chunks * rows * channels * LANES)
+    strips.reshape(chunks, -1)[...] = 0 if background is None else np.tile(np.repeat(background, LANES), rows)
     shapes = (placed.xy.take(here, 0), placed.factor.take(here, 0), placed.colour.take(here, 0))
     if placed.opacity is None:
         pick("splat", out.size).draw(strips, rows, chunks, channels, start, *shapes)
