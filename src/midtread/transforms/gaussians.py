@@ -161,7 +161,7 @@ def _fill(placed: _Placed, background: np.ndarray | None, threads: int, device: 
             raise UsageError(f"render: device={device!r} draws sums, these Gaussians have opacity; leave device='cpu'")
         gpu.draw(placed.xy, placed.factor, placed.colour, background, out)
         return
-    height, width, channels = out.shape
+    height = len(out)
     bands = -(-out.size // _BAND_SAMPLES)
     rows = -(-height // (-(-bands // threads) * threads))
 
