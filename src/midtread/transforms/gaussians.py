@@ -31,7 +31,7 @@ DEVICES = ("cpu", "cuda")
 MOST_EVALUATIONS = 2**36  # of a Gaussian at a pixel, in one call: about 15 s of one core
 MOST_OPACITY = np.float32(0.99)
 _MAGNITUDES = (1e-6, 1e6)  # what comes of these stays within float32
-_BAND_SAMPLES = 2**20  # float32 of a band, about: each has its overhead, and Gaussians on an edge are drawn twice
+_BAND_SAMPLES = 2**21  # float32 of a band, about: each has its overhead, and Gaussians on an edge are drawn twice
 
 Region = tuple[int, int, int, int]  # top, left, height, width
 
@@ -163,16 +163,21 @@ def _fill(placed: _Placed, background: np.ndarray | None, threads: int, device: 
         return
     height = len(out)
     bands = -(-out.size // _BAND_SAMPLES)
-    rows = -(-height // (-(-bands // threads) * threads))
+    rows = -(-height // (bands if threads == 1 else max(bands, 2 * threads)))  # or one waits for the other
 
     def draw(start: int) -> None:
         _draw(placed, start, min(start + rows, height), background, out)
 
-    if threads == 1 or height <= rows:
-        for start in range(0, height, rows):
+    bands_left = iter(range(0, height, rows))  # whoever is free takes the next
+
+    def work() -> None:
+        for start in bands_left:
             draw(start)
-    else:
-        list(_pool(threads).map(draw, range(0, height, rows)))
+
+    helping = [_pool(threads - 1).submit(work) for _ in range(threads - 1)] if height > rows else []
+    work()
+    for helper in helping:
+        helper.result()
 
 
 @cache
@@ -238,7 +243,8 @@ def _place(gaussians: Gaussians, scale: float, left: int, top: int, width: int, 
     seen = np.flatnonzero((low[0] < high[0]) & (low[1] < high[1]))
     colour, opacity = gaussians.colour.take(seen, 0), None
     if gaussians.opacity is None:
-        colour *= strength.astype(np.float32).take(seen)[:, None]
+        if scale < 1:
+            colour *= strength.astype(np.float32).take(seen)[:, None]
     else:
         opacity = (gaussians.opacity * strength).astype(np.float32).take(seen)
     return _Placed(
@@ -266,14 +272,14 @@ def _draw(placed: _Placed, start: int, stop: int, background: np.ndarray | None,
     """Fill the rows `start` to `stop` of the picture `out` [height, width, channels]."""
     _, width, channels = out.shape
     rows, chunks = stop - start, -(-width // LANES)
-    here = np.flatnonzero((placed.low[1] < stop) & (placed.high[1] > start))
+    here = np.flatnonzero((placed.low[1] < stop) & (placed.high[1] > start)) if rows < len(out) else slice(None)
     strips = _scratch(chunks * rows * channels * LANES)
     strips.reshape(chunks, -1)[...] = 0 if background is None else np.tile(np.repeat(background, LANES), rows)
-    shapes = (placed.xy.take(here, 0), placed.factor.take(here, 0), placed.colour.take(here, 0))
+    shapes = placed.xy[here], placed.factor[here], placed.colour[here]
     if placed.opacity is None:
         pick("splat", out.size).draw(strips, rows, chunks, channels, start, *shapes)
     else:
-        pick("splat_over", out.size).draw(strips, rows, chunks, channels, start, *shapes, placed.opacity.take(here))
+        pick("splat_over", out.size).draw(strips, rows, chunks, channels, start, *shapes, placed.opacity[here])
     if out.dtype == np.uint8:
         pick("splat", out.size).to_bytes(strips, rows, width, channels, out[start:stop].reshape(-1))
     else:
