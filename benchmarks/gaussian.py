@@ -36,7 +36,6 @@ from midtread.bench import machine
 from midtread.bench.datasets import open_dataset
 from midtread.codecs.image.gaussian import Gaussian
 from midtread.codecs.target import encode_to
-from midtread.kernels.splat_counts import YCC
 from midtread.registry import METRICS
 from midtread.spec import open_codec
 from midtread.transforms.gaussians import render
@@ -231,31 +230,27 @@ def count(options):
     tasks = [(options.dataset, item, options.side) for item in items]
     rows = measured("count", options, tasks, count_of)
     result = {"pictures": len(items), "dataset": Path(options.dataset).name, "side": options.side,
-              "iterations": ITERATIONS, "built_in": COEFFICIENTS, "colours": {}}  # fmt: skip
-    for colours in ("rgb", "ycc"):
-        worth = np.array([[row[colours][str(number)] for number in COUNTS] for row in rows])
-        by_count = dict(zip(map(str, COUNTS), worth.mean(0).tolist(), strict=True))
-        result["colours"][colours] = {"mean": float(worth.mean()), "least": float(worth.min()), "by_count": by_count,
-                                      "most": float(worth.max()),
-                                      "deciles": np.quantile(worth, [0.1, 0.9]).tolist()}  # fmt: skip
-        print(f"{colours}: a Gaussian is worth {worth.mean():.2f} coefficients ({COEFFICIENTS} built in), "
-              f"{worth.min():.2f} to {worth.max():.2f} over {len(items)} pictures; by count "
-              + ", ".join(f"{name}: {value:.2f}" for name, value in by_count.items()))  # fmt: skip
+              "iterations": ITERATIONS, "built_in": COEFFICIENTS}  # fmt: skip
+    worth = np.array([[row[str(number)] for number in COUNTS] for row in rows])
+    by_count = dict(zip(map(str, COUNTS), worth.mean(0).tolist(), strict=True))
+    result |= {"mean": float(worth.mean()), "least": float(worth.min()), "most": float(worth.max()),
+               "by_count": by_count, "deciles": np.quantile(worth, [0.1, 0.9]).tolist()}  # fmt: skip
+    print(f"a Gaussian is worth {worth.mean():.2f} coefficients ({COEFFICIENTS} built in), "
+          f"{worth.min():.2f} to {worth.max():.2f} over {len(items)} pictures; by count "
+          + ", ".join(f"{name}: {value:.2f}" for name, value in by_count.items()))  # fmt: skip
     write(options.out, "count", result)
 
 
 def count_of(dataset, item, side):
     x = picture_of(dataset, item)[:side, :side]
     picture, _ = centred(x)
-    found = {"rgb": {}, "ycc": {}}
+    sparsity, found = Sparsity.of(picture), {}
+    taken = np.concatenate([[0.0], np.cumsum(sparsity.counts)])
+    left = sparsity.energies.sum() - np.concatenate([[0.0], np.cumsum(sparsity.energies)])
     for number in COUNTS:
         gaussians, _ = fit(picture, number, Budget(ITERATIONS))
         error = float(np.square(render(gaussians, dtype=np.float32) - picture, dtype=np.float64).sum())
-        for colours, turned in (("rgb", picture), ("ycc", picture @ YCC.T)):
-            sparsity = Sparsity.of(np.ascontiguousarray(turned, np.float32))
-            taken = np.concatenate([[0.0], np.cumsum(sparsity.counts)])
-            left = sparsity.energies.sum() - np.concatenate([[0.0], np.cumsum(sparsity.energies)])
-            found[colours][str(number)] = float(np.interp(-error, -left, taken)) / number
+        found[str(number)] = float(np.interp(-error, -left, taken)) / number
     return found
 
 

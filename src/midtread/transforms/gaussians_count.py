@@ -1,9 +1,9 @@
 """How many Gaussians a picture needs, read from how sparse its wavelet coefficients are.
 
-One fitted Gaussian leaves about as much error as the seven largest coefficients of an orthonormal 9/7 wavelet do: on
-photographs the number lies between 6 and 8 over a range of 20 dB (`benchmarks/gaussian.py count`). So the error of a
-fit is known before it is made, and with it the number that goes best with a quantizer step: as long as a Gaussian
-removes more error for its bits than a finer step would for as many.
+N fitted Gaussians leave about as much error as a picture without its 7 N largest coefficients of a 9/7 wavelet: the
+number is 5.5 to 13 from photograph to photograph, and hardly depends on N (`benchmarks/gaussian.py count`). So the
+error of a fit is known before it is made, and with it the number that goes best with a quantizer step: as long as a
+Gaussian removes more error for its bits than a finer step would for as many.
 """
 
 from __future__ import annotations
