@@ -95,7 +95,7 @@ def code_digest():
 
 
 def name_of(task):
-    return " ".join(str(part) for part in task)
+    return " ".join(Path(part).name if isinstance(part, str) else str(part) for part in task)
 
 
 def timed(work, task):

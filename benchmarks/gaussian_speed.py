@@ -5,8 +5,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +13,14 @@ from unittest import mock
 
 import numpy as np
 
-from learned_limits import child, kodak, mosaic, psnr, psnr_of, write
+from learned_limits import child, kodak, mosaic, psnr, psnr_of, stage_times, write
 from midtread import media
 from midtread.bench import machine
 from midtread.codecs.image.gaussian import Gaussian
 from midtread.codecs.image.gaussian_file import decode_part, read_file
 from midtread.codecs.target import encode_to
 from midtread.errors import UsageError
-from midtread.spec import listen_to_stages, open_codec
+from midtread.spec import open_codec
 from midtread.transforms.gaussians import render
 from midtread.transforms.gaussians_fit import Budget, fit
 
@@ -153,20 +152,6 @@ def least_ms(call, repeats):
         call()
         best = min(best, time.process_time() - start)
     return 1e3 * best
-
-
-@contextmanager
-def stage_times():
-    spent, began = defaultdict(float), {}
-
-    def listener(name, entering):
-        if entering:
-            began[name] = time.process_time()
-        else:
-            spent[name] += time.process_time() - began.pop(name)
-
-    with listen_to_stages(listener):
-        yield spent
 
 
 def show(name, found):

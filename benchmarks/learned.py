@@ -21,13 +21,12 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 import learned_limits as limits
-from learned_limits import RESULTS, digest_of, kodak, psnr, write
+from learned_limits import RESULTS, digest_of, kodak, psnr, stage_times, write
 from midtread.bench import machine
 from midtread.codecs.external.compressai_zoo import zoo
 from midtread.codecs.image import learned_model
@@ -35,7 +34,6 @@ from midtread.codecs.image.learned import EFFORTS, Learned
 from midtread.errors import UsageError
 from midtread.metrics.rate_distortion import bd_rate
 from midtread.registry import METRICS
-from midtread.spec import listen_to_stages
 
 PEER_RECORDS = Path(__file__).parent / "results" / "kodak" / "records.jsonl"
 ANCHOR = "JPEG 4:2:0"
@@ -237,20 +235,6 @@ def timed(x, codec, repeats):
         found[way] = {"cpu_ms": 1e3 * min(cpu), "wall_median_ms": 1e3 * statistics.median(wall),
                       "stages_ms": {name: 1e3 * seconds for name, seconds in best.items()}}  # fmt: skip
     return found | {"size_bytes": len(data), "psnr_db": psnr(x, codec.decode(data))}
-
-
-@contextmanager
-def stage_times():
-    spent, began = defaultdict(float), {}
-
-    def listener(name, entering):
-        if entering:
-            began[name] = time.process_time()
-        else:
-            spent[name] += time.process_time() - began.pop(name)
-
-    with listen_to_stages(listener):
-        yield spent
 
 
 def mbt2018_mean(x, repeats):

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections import defaultdict
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -25,10 +26,24 @@ from midtread.codecs.image.learned import Learned, tiles
 from midtread.codecs.image.learned_tiles import UNIT
 from midtread.codecs.target import encode_to
 from midtread.errors import CodecError
-from midtread.spec import collect_notes
+from midtread.spec import collect_notes, listen_to_stages
 
 RESULTS = Path(__file__).parent / "results" / "learned"
 BAND = 8  # pixels on either side of a tile border
+
+
+@contextmanager
+def stage_times():
+    spent, began = defaultdict(float), {}
+
+    def listener(name, entering):
+        if entering:
+            began[name] = time.process_time()
+        else:
+            spent[name] += time.process_time() - began.pop(name)
+
+    with listen_to_stages(listener):
+        yield spent
 
 
 def psnr(x, y):

@@ -1,7 +1,7 @@
 """How many Gaussians a picture needs, read from how sparse its wavelet coefficients are.
 
 N fitted Gaussians leave about as much error as a picture without its 7 N largest coefficients of a 9/7 wavelet: the
-number is 5.5 to 13 from photograph to photograph, and hardly depends on N (`benchmarks/gaussian.py count`). So the
+number is 4 to 13 from photograph to photograph, and hardly depends on N (`benchmarks/gaussian.py count`). So the
 error of a fit is known before it is made, and with it the number that goes best with a quantizer step: as long as a
 Gaussian removes more error for its bits than a finer step would for as many.
 """
