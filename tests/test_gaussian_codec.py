@@ -64,18 +64,18 @@ def test_a_constant_picture_is_a_few_bytes(value):
     assert np.array_equal(midtread.decode(midtread.encode(x, "gaussian", count=5)), x)
 
 
-def test_the_same_bytes_whatever_the_threads_and_the_memory(picture):
+def test_the_same_bytes_with_any_number_of_threads(picture):
     first = midtread.encode(picture, "gaussian", **QUICK)
-    gaussian_fits._made.clear()
     assert midtread.encode(picture, "gaussian", **QUICK, threads=2) == first
-    gaussian_fits._made.clear()
     assert midtread.encode(picture, "gaussian", **QUICK, seed=1) != first
 
 
 def test_a_search_makes_one_fit(picture, monkeypatch):
-    gaussian_fits._made.clear()
+    fits = []
+    real = gaussian_fits.fit
+    monkeypatch.setattr(gaussian_fits, "fit", lambda *args, **options: fits.append(1) or real(*args, **options))
     reached = encode_to(picture, "gaussian", {"iterations": 40}, rate_bpp=1.0)
-    assert len(gaussian_fits._made) == 1
+    assert len(fits) == 1
     assert reached.trials > 1
     assert abs(reached.rate_bpp - 1) < 0.02
     assert midtread.encode(picture, "gaussian", **reached.options) == reached.data
@@ -172,10 +172,8 @@ def test_options_that_cannot_be(picture, options, message):
 
 
 def test_a_budget_of_seconds_ends_a_fit(picture):
-    gaussian_fits._made.clear()
     data = midtread.encode(picture, "gaussian", step=40.0, iterations=10**6, seconds=0.3)
     assert quality(picture, midtread.decode(data)) > 22
-    assert not gaussian_fits._made, "another run gives another picture: not one to keep"
 
 
 def test_every_cut_and_every_flipped_bit_is_refused(data):
@@ -217,7 +215,6 @@ def test_a_large_claim_is_refused_before_memory_is_taken(data):
 
 
 def test_progress_is_told(picture):
-    gaussian_fits._made.clear()
     seen = []
     list(Gaussian(iterations=80).pieces(picture, seen.append))
     assert seen == sorted(seen)
@@ -226,7 +223,6 @@ def test_progress_is_told(picture):
 
 
 def test_a_fit_that_is_interrupted_keeps_what_it_has(picture):
-    gaussian_fits._made.clear()
 
     def stop(done):
         if done > 0.5:
@@ -234,4 +230,3 @@ def test_a_fit_that_is_interrupted_keeps_what_it_has(picture):
 
     (data,) = Gaussian(iterations=200, step=40.0).pieces(picture, stop)
     assert quality(picture, midtread.decode(bytes(data))) > 22
-    assert not gaussian_fits._made

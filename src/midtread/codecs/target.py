@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from midtread.errors import UsageError
 from midtread.registry import CODECS, METRICS
 from midtread.spec import Codec, Knob, open_codec
 
+# What the trials of one search may share, by any key; None outside of a search: an encode alone keeps nothing.
+shared: ContextVar[dict[Any, Any] | None] = ContextVar("midtread_shared_by_trials", default=None)
 _FINISH: Callable[[bytes], bytes] = bytes  # the codec's bytes are the file
 
 
@@ -94,7 +97,7 @@ def encode_to(
     goal = _goal(x, rate_bpp=rate_bpp, size_bytes=size_bytes, psnr_db=psnr_db, max_error=max_error)
     if max_trials < 2:
         raise UsageError(f"max_trials={max_trials}; a search needs at least 2")
-    search = _Search(x, name, options, goal, finish, progress)
+    search, token = _Search(x, name, options, goal, finish, progress), shared.set({})
     try:
         best, exact, note = search.run(max_trials)
     except UsageError:
@@ -102,6 +105,8 @@ def encode_to(
             raise
         search = _Search(x, name, options, goal, finish, progress, aim=False)  # what it aimed at is out of reach there
         best, exact, note = search.run(max_trials)
+    finally:
+        shared.reset(token)
     x_hat = open_codec(name, **search.options(best.value)).decode(best.raw)
     return Reached(
         data=best.data,
