@@ -7,9 +7,11 @@ import midtread
 from midtread import container
 from midtread.codecs.image import gaussian_fits
 from midtread.codecs.image.gaussian import Gaussian
-from midtread.codecs.image.gaussian_file import decode_part, read_file
+from midtread.codecs.image.gaussian_file import decode_part, read_file, write_file
+from midtread.codecs.image.gaussian_header import Header
+from midtread.codecs.image.gaussian_symbols import quantize
 from midtread.codecs.image.wavelet import Wavelet
-from midtread.codecs.target import encode_to
+from midtread.codecs.target import encode_to, shared
 from midtread.container.file import Tag
 from midtread.errors import BitstreamError, LimitError, TruncatedError, UsageError
 from midtread.spec import Limits
@@ -212,6 +214,22 @@ def test_a_large_claim_is_refused_before_memory_is_taken(data):
         midtread.decode(container.write(container.File("gaussian", "uint8", (65, 80, 3), file.chunks)))
     with pytest.raises(LimitError):
         Gaussian().decode_within(data, Limits(max_elements=100))
+
+
+def test_layers_together_have_a_limit():
+    rng = np.random.default_rng(4)
+    header = Header(2, 2, 3, 60)
+    xy, factor = rng.random((10, 2)).astype(np.float32), np.array([[0.5, 0, 0.5]] * 10, np.float32)
+    symbols, _ = quantize(xy, factor, rng.normal(0, 0.5, (10, 3)).astype(np.float32), header)
+    x, grey = np.zeros((2, 2, 3), np.uint8), np.full(3, 128, np.uint8)
+    assert midtread.decode(write_file(x, grey, header, [symbols])).shape == x.shape
+    with pytest.raises(LimitError):
+        midtread.decode(write_file(x, grey, header, [symbols, symbols]))
+
+
+def test_nothing_is_kept_after_a_search(picture):
+    encode_to(picture, "gaussian", {"iterations": 20}, rate_bpp=1.0)
+    assert shared.get() is None
 
 
 def test_progress_is_told(picture):

@@ -137,3 +137,10 @@ def test_sparsity_counts_what_wavelets_need():
     assert counts[0] > counts[2] > 0
     assert smooth.count(0.05, 7) == 7
     assert smooth.bits(200, 0.05) > smooth.bits(200, 0.1) > smooth.bits(100, 0.1) > 0
+
+
+def test_what_is_grey_in_three_channels_is_sparse_in_one():
+    grey = photo_like((64, 64, 3)).astype(np.float32)[:, :, :1] / 255
+    one, three = Sparsity.of(grey), Sparsity.of(np.repeat(grey, 3, 2))
+    for count in (5, 50):
+        assert float(three.error(count)) == pytest.approx(3 * float(one.error(count)), rel=0.05)
