@@ -105,9 +105,7 @@ def read_part(
     """Like `decode` at another size or of a region, with the ICC profile, Exif and XMP that the file carries."""
     if not container.is_midtread(data):
         raise UsageError("only midtread files decode at other sizes or by region; decode it and resize the picture")
-    file = container.read(data, limits)
-    if file.codec not in CODECS.names():
-        raise BitstreamError(f"this file was made by codec {file.codec!r}, which is not installed here")
+    file = _read_known(data, limits)
     x = open_codec(file.codec).decode_part(data, scale=scale, region=region, limits=limits)
     return media.Picture(x, file.find(Tag.ICC), file.find(Tag.EXIF), file.find(Tag.XMP), "midtread", None)
 
@@ -116,9 +114,7 @@ def read(data: bytes, *, limits: Limits = Limits()) -> media.Picture:
     """Like `decode`, with the ICC profile, Exif and XMP that the file carries."""
     if not container.is_midtread(data):
         return media.read(data, limits=limits)
-    file = container.read(data, limits)
-    if file.codec not in CODECS.names():
-        raise BitstreamError(f"this file was made by codec {file.codec!r}, which is not installed here")
+    file = _read_known(data, limits)
     codec = CODECS.get(file.codec)
     if file.dtype not in codec.accepts.dtypes:
         raise BitstreamError(f"this {file.codec} file declares {file.dtype} samples, which that codec never has")
@@ -135,6 +131,13 @@ def read(data: bytes, *, limits: Limits = Limits()) -> media.Picture:
             f"but holds {list(x.shape)} of {x.dtype}"
         )
     return media.Picture(x, file.find(Tag.ICC), file.find(Tag.EXIF), file.find(Tag.XMP), "midtread", None)
+
+
+def _read_known(data: bytes, limits: Limits) -> container.File:
+    file = container.read(data, limits)
+    if file.codec not in CODECS.names():
+        raise BitstreamError(f"this file was made by codec {file.codec!r}, which is not installed here")
+    return file
 
 
 def _decode_native(file: container.File, native: str, limits: Limits) -> np.ndarray:

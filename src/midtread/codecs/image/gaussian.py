@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from midtread.codecs.image.alpha import colours_of
 from midtread.codecs.image.gaussian_aware import noisy
-from midtread.codecs.image.gaussian_file import decode_part, write_file
+from midtread.codecs.image.gaussian_file import MOST_LAYERS, decode_part, write_file
 from midtread.codecs.image.gaussian_fits import Wanted, fitted
 from midtread.codecs.image.gaussian_header import QUANTIZERS, STEPS, Header
 from midtread.codecs.image.gaussian_quantize import quantized
@@ -65,7 +66,7 @@ class Gaussian(Codec):
         check_choice(self.name, "effort", self.effort, tuple(EFFORTS))
         check_choice(self.name, "quantizer", self.quantizer, QUANTIZERS)
         check_choice(self.name, "aware", self.aware, (True, False))
-        check_range(self.name, "layers", self.layers, 1, 8, integer=True)
+        check_range(self.name, "layers", self.layers, 1, MOST_LAYERS, integer=True)
         check_range(self.name, "seed", self.seed, 0, 2**32 - 1, integer=True)
         check_range(self.name, "threads", self.threads, 1, 1024, integer=True)
         check_choice(self.name, "device", self.device, DEVICES)
@@ -80,7 +81,7 @@ class Gaussian(Codec):
 
     def _encode(self, x: np.ndarray, progress: Callable[[float], None] | None) -> bytes:
         x = self.check(x)
-        colours = _colours(x)
+        colours = colours_of(x)
         background = np.rint(colours.mean((0, 1), dtype=np.float64)).astype(np.uint8)
         picture = (colours.astype(np.float32) - background) / np.float32(255)
         header = Header(x.shape[0], x.shape[1], colours.shape[2], place_of(self.step))
@@ -121,7 +122,7 @@ class Gaussian(Codec):
         """
         if self.count is not None or option not in ("rate_bpp", "size_bytes", "psnr_db"):
             return {}
-        colours = _colours(self.check(x))
+        colours = colours_of(self.check(x))
         sparsity = Sparsity.of(colours.astype(np.float32) / np.float32(255))
         pixels = colours.shape[0] * colours.shape[1]
         bits = {"rate_bpp": pixels * wanted, "size_bytes": 8 * wanted}.get(option, 0)
@@ -158,13 +159,6 @@ class Gaussian(Codec):
 def place_of(step: float) -> int:
     """The step nearest to one in 8-bit units, as a header holds it."""
     return round(STEPS * math.log2(step))
-
-
-def _colours(x: np.ndarray) -> np.ndarray:
-    """[H, W, 1 or 3] without alpha."""
-    if x.ndim == 2:
-        return x[:, :, None]
-    return x[:, :, :1] if x.shape[2] == 2 else x[:, :, :3]
 
 
 def _watch(progress: Callable[[float], None] | None) -> Callable[[float, float], None]:

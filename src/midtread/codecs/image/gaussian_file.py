@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from midtread.codecs.image.alpha import WITH_ALPHA, read_alpha, write_alpha
 from midtread.codecs.image.gaussian_books import Books, dequantize
 from midtread.codecs.image.gaussian_header import Header
 from midtread.codecs.image.gaussian_stream import Memory, decode_layer, encode_layer
 from midtread.codecs.image.gaussian_symbols import Symbols
-from midtread.codecs.image.wavelet import Wavelet
 from midtread.container import Chunk, File, Reader, arrived, read, write
 from midtread.container.file import Tag, shape_and_dtype
 from midtread.errors import BitstreamError, UsageError
@@ -36,8 +36,7 @@ def write_file(
     memory = Memory(header)
     parameters = bytes([VERSION, len(layers)]) + header.write() + background.tobytes() + (books.data if books else b"")
     chunks = [Chunk(Tag.PARAMETERS, parameters)]
-    if x.ndim == 3 and x.shape[2] in (2, 4):
-        chunks.append(Chunk(Tag.PAYLOAD, Wavelet(lossless=True).encode(np.ascontiguousarray(x[:, :, -1]))))
+    chunks += [Chunk(Tag.PAYLOAD, data) for data in write_alpha(x)]
     chunks += [Chunk(Tag.PAYLOAD, encode_layer(layer, header, memory)) for layer in layers]
     shape, dtype = shape_and_dtype(x)
     return write(File(NAME, dtype, shape, tuple(chunks)))
@@ -91,7 +90,7 @@ def decode_part(
         pixels = render(gaussians, scale=scale, region=region, threads=threads, device=device, limits=limits)
     if alpha is None:
         return pixels
-    return np.dstack([pixels, _nearest(_alpha(alpha, file, limits), scale, region, pixels.shape)])
+    return np.dstack([pixels, _nearest(read_alpha(alpha, file.shape[:2], limits), scale, region, pixels.shape)])
 
 
 def _gaussians(file: File, wanted: int | None) -> tuple[Gaussians, bytes | None]:
@@ -114,10 +113,11 @@ def _gaussians(file: File, wanted: int | None) -> tuple[Gaussians, bytes | None]
     books = Books.read(reader, header) if header.quantizer == "vq" else None
     reader.end("the parameters chunk")
     chunks = [chunk.data for chunk in file.chunks if chunk.tag == Tag.PAYLOAD]
-    expected, least = count + (channels in (2, 4)), channels in (2, 4)
+    least = int(channels in WITH_ALPHA)
+    expected = count + least
     if not least <= len(chunks) <= expected:  # fewer: `container.arrived` made a whole file of one that was cut off
         raise BitstreamError(f"a gaussian file of {expected} chunks has {len(chunks)} of them")
-    alpha = chunks.pop(0) if channels in (2, 4) else None
+    alpha = chunks.pop(0) if least else None
     memory, left, found = Memory(header), DENSEST * header.height * header.width, []
     for data in chunks[: count if wanted is None else min(count, wanted)]:
         symbols = decode_layer(data, header, memory, at_most=left)
@@ -137,13 +137,6 @@ def _channels(file: File) -> int:
             f"no gaussian file holds a picture of shape {list(file.shape)} and dtype {file.dtype} by {file.codec!r}"
         )
     return channels
-
-
-def _alpha(data: bytes, file: File, limits: Limits) -> np.ndarray:
-    inner = read(data, limits)
-    if inner.codec != Wavelet.name or inner.shape != file.shape[:2] or inner.dtype != "uint8":
-        raise BitstreamError(f"the alpha of this picture is {list(inner.shape)} {inner.dtype} by {inner.codec!r}")
-    return Wavelet().decode_within(data, limits)
 
 
 def _nearest(alpha: np.ndarray, scale: float, region: Region | None, shape: tuple[int, ...]) -> np.ndarray:

@@ -17,11 +17,11 @@ from typing import ClassVar
 import numpy as np
 
 from midtread.codecs.image import learned_model as models
+from midtread.codecs.image.alpha import colours_of, read_alpha, write_alpha
 from midtread.codecs.image.learned_latents import CELL, Decoder, Quality, quality_at
 from midtread.codecs.image.learned_refine import Refiner, refine_macs
 from midtread.codecs.image.learned_runtime import RUNTIMES, open_run
 from midtread.codecs.image.learned_tiles import UNIT, Span, Tile, synthesise
-from midtread.codecs.image.wavelet import Wavelet
 from midtread.container import Chunk, File, Reader, read, write
 from midtread.container.file import Tag, shape_and_dtype
 from midtread.entropy.coder import Coder, open_coder
@@ -97,7 +97,7 @@ class Learned(Codec):
         quality = quality_at(model, place_of(self.quality))
         run = open_run(model, self.runtime, self.threads)
         head = _head(model, quality, self.coder)
-        colours, payloads = _colours(x), list[bytes]()
+        colours, payloads = colours_of(x), list[bytes]()
         layout = tiles(x.shape)
         # the graph of the gradient is onnxruntime's alone: only an encoder needs it, and any gradient will do
         refiner = Refiner(self.effort, quality, run, open_run(model, "onnxruntime", self.threads), colours)
@@ -115,8 +115,7 @@ class Learned(Codec):
             if progress:
                 progress((number + 1) / len(layout))
         payloads[0] = head + payloads[0]
-        if x.ndim == 3 and x.shape[2] in (2, 4):
-            payloads.append(Wavelet(lossless=True).encode(np.ascontiguousarray(x[:, :, -1])))
+        payloads += write_alpha(x)
         shape, dtype = shape_and_dtype(x)
         return write(File(self.name, dtype, shape, tuple(Chunk(Tag.PAYLOAD, data) for data in payloads)))
 
@@ -151,7 +150,7 @@ class Learned(Codec):
             with stage("synthesis"):
                 _place(out, synthesise(run, quality, y, tile), tile, colours)
         if channels in (2, 4):
-            out[:, :, -1] = _alpha(payloads[-1], file.shape[:2], limits)
+            out[:, :, -1] = read_alpha(payloads[-1], file.shape[:2], limits)
         return out
 
 
@@ -213,13 +212,6 @@ def _checked(file: File) -> tuple[int, int]:
     return (1 if channels < 3 else 3), channels
 
 
-def _colours(x: np.ndarray) -> np.ndarray:
-    """[H, W, 1 or 3] without alpha."""
-    if x.ndim == 2:
-        return x[:, :, None]
-    return x[:, :, :1] if x.shape[2] == 2 else x[:, :, :3]
-
-
 def _place(out: np.ndarray, pixels: np.ndarray, tile: Tile, colours: int) -> None:
     """Put the pixels of a tile into the picture; grey is the mean of what the network made."""
     where = tuple(slice(start * UNIT, stop * UNIT) for start, stop in tile)
@@ -233,11 +225,3 @@ def _place(out: np.ndarray, pixels: np.ndarray, tile: Tile, colours: int) -> Non
             target[:, :, 0] = grey
     else:
         target[:, :, :3] = pixels
-
-
-def _alpha(data: bytes | memoryview, sides: tuple[int, ...], limits: Limits) -> np.ndarray:
-    data = bytes(data)
-    file = read(data, limits)
-    if file.codec != Wavelet.name or file.shape != tuple(sides) or file.dtype != "uint8":
-        raise BitstreamError(f"the alpha of this picture is {list(file.shape)} {file.dtype} by {file.codec!r}")
-    return Wavelet().decode_within(data, limits)

@@ -46,11 +46,10 @@ class _OnnxRuntime:
 
     def _open(self, name: str):  # type: ignore[no-untyped-def]
         model, network = self._model, Gradient if name == "refine" else Network
-        graph = network(name, model.tensors, {key: int(value) for key, value in model.facts["config"].items()})
+        config = {key: int(value) for key, value in model.facts["config"].items()}
+        graph = network(name, model.tensors, config).build()
         try:
-            return self._module.InferenceSession(graph.build(), self._options, providers=["CPUExecutionProvider"])
-        except BitstreamError:
-            raise
+            return self._module.InferenceSession(graph, self._options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes derive from nothing narrower
             raise BitstreamError(f"the weights in {model.folder} do not fit each other: {error}") from error
 

@@ -47,7 +47,7 @@ from midtread.codecs.image.wavelet_planes import (
     to_integers,
 )
 from midtread.codecs.image.wavelet_tables import learned
-from midtread.container import Chunk, File, Reader, read, write
+from midtread.container import Chunk, File, Reader, read, read_header, write
 from midtread.container.file import Tag, shape_and_dtype
 from midtread.errors import BitstreamError, UsageError
 from midtread.kernels.twins import pick
@@ -120,7 +120,7 @@ class Wavelet(Codec):
         if region is None:
             return decode_part(data, drop, limits=limits)
         top, left, height, width = (side << drop for side in region)
-        rows, columns = read(data, limits).shape[:2]
+        rows, columns = read_header(data, limits).shape[:2]
         inside = min(top, left) >= 0 and min(height, width) > 0
         if not (inside and top + height < rows + (1 << drop) and left + width < columns + (1 << drop)):
             raise UsageError(f"region {region} is not within the picture of {rows} x {columns} pixels at scale {scale}")
